@@ -1,0 +1,1 @@
+"""What crosses Kafka: tasks, status events and dead letters, between bytes and objects."""

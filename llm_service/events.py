@@ -1,0 +1,192 @@
+"""What happens on a task's way, as frozen events for those who listen.
+
+The path of a task calls no metric and writes no log: it emits one of these, and the log, the metrics
+and the ledger each do with it what they are for. Durations are seconds. An observer must be quick and must not raise;
+what it does slowly it queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """Which task an event is about."""
+
+    task_id: str
+    trace_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReceived:
+    """A message was read and is a task."""
+
+    task: TaskRef
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSkipped:
+    """A message was read that is no task (a status on a shared topic, say)."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRepeated:
+    """The id of this message is known already; ``how`` is waiting, replayed, rerun or conflict."""
+
+    task: TaskRef
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """PROCESSING is acknowledged and the work begins."""
+
+    task: TaskRef
+    provider: str
+    model: str
+    waited_s: float
+    """From the message's receipt to its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage of the work ended: fetch, convert, provider, settle."""
+
+    task: TaskRef
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileLoaded:
+    """A file of the task is here, whole."""
+
+    task: TaskRef
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettled:
+    """The outcome of the task is durable. ``code`` is ``success`` or the error's code."""
+
+    task: TaskRef
+    status: int
+    code: str
+    message: str
+    provider: str
+    model: str
+    seconds: float
+    """From receipt to durable outcome."""
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    dead_letter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReleased:
+    """The task was given back undecided: the partition left, or the service stops."""
+
+    task: TaskRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeDropped:
+    """An outcome came for a partition that is no longer ours; nothing was published."""
+
+    task: TaskRef
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCalled:
+    """One call to a provider ended. ``code`` is ``success`` or the error's code."""
+
+    provider: str
+    model: str
+    code: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRetried:
+    """A call failed and will be made again after ``delay_s``."""
+
+    provider: str
+    code: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A provider's breaker moved; states are closed, open, half_open."""
+
+    provider: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsAssigned:
+    """Partitions came to this worker; ``finished_above`` counts offsets the takeover map marks as done."""
+
+    partitions: Sequence[int]
+    finished_above: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsRevoked:
+    """Partitions left this worker; ``lost`` when the group had already given them away."""
+
+    partitions: Sequence[int]
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsCommitted:
+    """The committed offset of a partition, after the broker's answer."""
+
+    partition: int
+    offset: int
+    highest_finished: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """A dependency answers or no longer does: kafka, store, provider names, postgres."""
+
+    component: str
+    up: bool
+    reason: str
+
+
+Event: TypeAlias = (
+    TaskReceived
+    | MessageSkipped
+    | TaskRepeated
+    | TaskStarted
+    | StageFinished
+    | FileLoaded
+    | TaskSettled
+    | TaskReleased
+    | OutcomeDropped
+    | ProviderCalled
+    | ProviderRetried
+    | BreakerChanged
+    | PartitionsAssigned
+    | PartitionsRevoked
+    | OffsetsCommitted
+    | ConnectionChanged
+)
+
+Observer: TypeAlias = Callable[[Event], None]

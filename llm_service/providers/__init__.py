@@ -1,0 +1,1 @@
+"""The Provider protocol, one file per provider, and the registry that finds them."""

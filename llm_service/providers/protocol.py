@@ -1,0 +1,162 @@
+"""What a provider is: it takes one request and gives one answer.
+
+A provider's own file holds only its vendor's protocol. Limits, breaker, retries and deadlines are
+wrapped around it by ``providers/guard.py``; documents become text before it when it takes no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+JsonObject: TypeAlias = Mapping[str, object]
+
+Role = Literal["system", "user", "assistant"]
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped, in the words most vendors share."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    TOOL_CALL = "tool_call"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that goes with the request: its text, or a file to upload, or a picture.
+
+    ``text`` is set when the document was turned into text (or came as text); ``path`` is the local
+    file, there for as long as the call lasts, when the provider takes files or pictures itself.
+    """
+
+    name: str
+    content_type: str
+    text: str | None = None
+    path: Path | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sampling parameters; None leaves the provider's default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: JsonObject = field(default_factory=dict)
+    """Vendor parameters by the vendor's own names, passed through as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """One question to one model."""
+
+    messages: tuple[Message, ...]
+    documents: tuple[Document, ...] = ()
+    model: str | None = None
+    """None means the provider's configured default."""
+    parameters: Parameters = field(default_factory=Parameters)
+    response_schema: JsonObject | None = None
+    grammar: str | None = None
+    nonce: str = ""
+    """Random text that delimits documents inlined into a message, so that a document can't fake its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the provider counted them; None where it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """The sum, or None when neither part is known."""
+        if self.prompt_tokens is None and self.completion_tokens is None:
+            return None
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer."""
+
+    text: str
+    finish_reason: FinishReason
+    model: str
+    """The model as the provider named it in its answer."""
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = None
+    """US dollars, where the provider says so."""
+    first_token_s: float | None = None
+    """Seconds from the request to the first token, where the answer was streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do beyond text."""
+
+    upload_types: frozenset[str] = frozenset()
+    """Content types it takes as files; any other document is turned into text before it."""
+    picture_types: frozenset[str] = frozenset()
+    """Content types it takes as pictures (a model without vision may still refuse one)."""
+    upload_limit_bytes: int = 0
+    picture_limit_bytes: int = 0
+    schema: bool = False
+    """Keeps a JSON Schema by a mode of its own; otherwise the schema is put into words."""
+    grammar: bool = False
+    context_tokens: int | None = None
+
+
+class Provider(Protocol):
+    """One vendor, behind its own protocol.
+
+    Errors raised are of ``errors.ProviderError``; anything else is a bug in the provider and is
+    reported as ``internal_error``. Cancelling a call reaches the vendor and cleans up (an uploaded file is
+    deleted whatever way the call ends).
+    """
+
+    @property
+    def name(self) -> str:
+        """The name tasks and settings use, for example ``gigachat``."""
+        ...
+
+    @property
+    def default_model(self) -> str:
+        """The model used when neither task nor prompt names one."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer one request. Connect, first byte and between-chunks limits are the provider's own."""
+        ...
+
+    async def models(self) -> Sequence[str]:
+        """Names of the models the account can use."""
+        ...
+
+    async def health(self) -> None:
+        """Return when the provider would answer, by a call that costs nothing; else raise ProviderError."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections; the provider is not used afterwards."""
+        ...

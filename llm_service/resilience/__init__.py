@@ -1,0 +1,1 @@
+"""Breaker, retry, limits, deadlines and the clock they read."""

@@ -1,0 +1,83 @@
+"""What the life of a task needs from outside: where deliveries come from and where outcomes go.
+
+Kafka is the first source. ``tasks/`` never learns more of it than is said here, so that a second source fits in beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_service.contract.record import Headers, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as it was read, and the place it holds in its source.
+
+    ``epoch`` numbers the assignment under which it was taken: the same place taken under a later
+    epoch is another delivery, and outcomes of an older one are refused.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    epoch: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    received_at: float
+    """``Clock.monotonic`` when it was read."""
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition, offset: what identifies the message itself."""
+        return self.topic, self.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes durable when a delivery is settled; both None for a message that is skipped."""
+
+    status: Record | None = None
+    dead_letter: Record | None = None
+
+
+class Settler(Protocol):
+    """Makes an outcome durable and its delivery done in one step."""
+
+    async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Return when the outcome is durable.
+
+        Raises DeliveryRevoked when the delivery's epoch has ended (nothing of it counts),
+        MessageTooLarge when a record can't be taken by its topic in any way.
+        """
+        ...
+
+    def release(self, delivery: Delivery) -> None:
+        """Give the delivery back undecided: it will be delivered again, here or elsewhere."""
+        ...
+
+
+class StatusSink(Protocol):
+    """Takes progress events, which are no part of the outcome."""
+
+    async def publish(self, record: Record) -> None:
+        """Return when the record is acknowledged. Raises PublishFailed, TopicNotWritable."""
+        ...
+
+
+class Intake(Protocol):
+    """Takes deliveries on the event loop; what a source is connected to."""
+
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """Take responsibility for these; each ends in settle or release."""
+        ...
+
+    async def revoke(self, is_gone: Callable[[Delivery], bool]) -> None:
+        """Stop the work on the deliveries that are gone.
+
+        Undecided ones are cancelled and released. Returns when those that were already being settled are settled.
+        """
+        ...
