@@ -102,6 +102,14 @@ class TaskReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCrashed:
+    """Our own code failed on this task: a bug. The task ends as ``internal_error``; this is for the log alone."""
+
+    task: TaskRef
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeDropped:
     """An outcome came for a partition that is no longer ours; nothing was published."""
 
@@ -179,6 +187,7 @@ Event: TypeAlias = (
     | FileLoaded
     | TaskSettled
     | TaskReleased
+    | TaskCrashed
     | OutcomeDropped
     | ProviderCalled
     | ProviderRetried

@@ -6,10 +6,12 @@ Kafka is the first source. ``tasks/`` never learns more of it than is said here,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from llm_service.contract.record import Headers, Record
+from llm_service.files.store import LocalFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,26 @@ class Outcome:
     dead_letter: Record | None = None
 
 
+class Files(Protocol):
+    """The files of tasks: from the object store to this machine, and to text."""
+
+    def fetch(self, path: str, name: str | None) -> AbstractAsyncContextManager[LocalFile]:
+        """The object at a task's path, whole, for as long as the context lasts. Raises FileError."""
+        ...
+
+    async def to_text(self, file: LocalFile) -> str:
+        """Raises DocumentUnsupported, DocumentUnreadable, DocumentTooCostly."""
+        ...
+
+
+class ResultStore(Protocol):
+    """Where goes what is too large for a message."""
+
+    async def put(self, task_id: str, payload: bytes) -> str:
+        """Store, and return the reference ``bucket/key``. Raises FileError."""
+        ...
+
+
 class Settler(Protocol):
     """Makes an outcome durable and its delivery done in one step."""
 
@@ -56,7 +78,7 @@ class Settler(Protocol):
         ...
 
     def release(self, delivery: Delivery) -> None:
-        """Give the delivery back undecided: it will be delivered again, here or elsewhere."""
+        """Give the delivery back undecided, at a stop or revoke: it will be delivered again, here or elsewhere."""
         ...
 
 

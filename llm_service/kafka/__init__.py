@@ -1,0 +1,1 @@
+"""Kafka: the consumer's thread, offsets and their map, settling, publishing, topics."""

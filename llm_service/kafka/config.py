@@ -1,0 +1,110 @@
+"""librdkafka properties, each with the reason for its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """How the cluster is reached: addresses, TLS, SASL; the same for every client."""
+
+    bootstrap_servers: str
+    security_protocol: str = "plaintext"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = field(default=None, repr=False)
+    ssl_ca_location: str | None = None
+    ssl_certificate_location: str | None = None
+    ssl_key_location: str | None = None
+
+    def properties(self) -> dict[str, str | int | float]:
+        optional = {
+            "sasl.mechanisms": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": self.sasl_password,
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            # A broker that is back is found within 2 s; librdkafka's default of 10 s is most of a readiness limit.
+            "reconnect.backoff.max.ms": 2000,
+            **{name: value for name, value in optional.items() if value},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig:
+    """How this worker is a member of its group; milliseconds."""
+
+    group_id: str
+    auto_offset_reset: str
+    group_protocol: str
+    assignment_strategy: str
+    group_instance_id: str | None
+    session_timeout_ms: int
+    heartbeat_interval_ms: int
+    max_poll_interval_ms: int
+
+
+def consumer_properties(
+    connection: ConnectionConfig,
+    group: GroupConfig,
+    on_error: Callable[[KafkaError], None],
+    on_statistics: Callable[[str], None],
+) -> dict[str, object]:
+    """The worker's consumer."""
+    classic: Mapping[str, object] = {
+        "partition.assignment.strategy": group.assignment_strategy,
+        "session.timeout.ms": group.session_timeout_ms,
+        "heartbeat.interval.ms": group.heartbeat_interval_ms,
+    }
+    return {
+        **connection.properties(),
+        "group.id": group.group_id,
+        "group.protocol": group.group_protocol,
+        # KIP-848: session and heartbeat are the broker's, and librdkafka refuses them here.
+        **(classic if group.group_protocol == "classic" else {}),
+        **({"group.instance.id": group.group_instance_id} if group.group_instance_id else {}),
+        "max.poll.interval.ms": group.max_poll_interval_ms,
+        "auto.offset.reset": group.auto_offset_reset,
+        # Offsets are ours alone: what is committed is the lowest unfinished one.
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        # A lone message is fetched at once rather than after half a second.
+        "fetch.wait.max.ms": 100,
+        # Prefetch a little more than a batch: the default of 100,000 messages is 64 MB of a small worker's memory.
+        "queued.min.messages": 1000,
+        "queued.max.messages.kbytes": 16384,
+        # Broker states and lag, for /ready and the metrics; 5 s is half of the 10 s in which /ready must fall.
+        "statistics.interval.ms": 5000,
+        "error_cb": on_error,
+        "stats_cb": on_statistics,
+    }
+
+
+def producer_properties(
+    connection: ConnectionConfig,
+    publish_timeout_ms: int,
+    message_max_bytes: int,
+    on_error: Callable[[KafkaError], None],
+) -> dict[str, object]:
+    """The plain producer of status events."""
+    return {
+        **connection.properties(),
+        "enable.idempotence": True,
+        # Java's default for keyed messages; librdkafka's own puts most keys elsewhere.
+        "partitioner": "murmur2_random",
+        # Long enough to join the events of one wake-up in a request, short against any task.
+        "linger.ms": 2,
+        "message.timeout.ms": publish_timeout_ms,
+        "message.max.bytes": message_max_bytes,
+        "error_cb": on_error,
+    }

@@ -1,0 +1,133 @@
+"""The consumer port over confluent-kafka (librdkafka)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as ConfluentPartition
+
+from llm_service.contract.record import Headers
+from llm_service.errors import ConsumerFatal
+from llm_service.kafka.port import Committed, KafkaMessage, RebalanceListener, TopicPartition
+from llm_service.kafka.tracker import Position
+
+# librdkafka gives these back with each message it could not fetch; the next poll goes on. They are
+# conditions that pass or that /ready and the log tell of, never a reason to stop reading.
+_FATAL_CODES = frozenset(
+    {KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID}  # noqa: SLF001
+)
+
+
+class ConfluentConsumer:
+    """One librdkafka consumer. ``trouble`` is told of errors that pass by themselves."""
+
+    def __init__(self, config: Mapping[str, object], trouble: Callable[[str], None]) -> None:
+        self._listener: RebalanceListener | None = None
+        self._trouble = trouble
+        self._consumer = Consumer({**config, "on_commit": self._on_commit})
+
+    def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
+        self._listener = listener
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=lambda _, partitions: listener.on_assign(_places(partitions)),
+            on_revoke=lambda _, partitions: listener.on_revoke(_places(partitions)),
+            on_lost=lambda _, partitions: listener.on_lost(_places(partitions)),
+        )
+
+    def poll(self, timeout: float) -> KafkaMessage | None:
+        message = self._consumer.poll(timeout)
+        return self._read(message) if message is not None else None
+
+    def consume(self, limit: int) -> Sequence[KafkaMessage]:
+        messages = (self._read(message) for message in self._consumer.consume(limit, 0))
+        return [message for message in messages if message is not None]
+
+    def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> Sequence[Committed]:
+        asked = [ConfluentPartition(place.topic, place.partition) for place in partitions]
+        try:
+            answers = self._consumer.committed(asked, timeout)
+        except KafkaException as error:
+            self._trouble(f"asking for committed offsets: {error.args[0].str()}")
+            return []
+        return [
+            Committed(
+                answer.topic,
+                answer.partition,
+                answer.offset if answer.offset >= 0 else None,
+                answer.metadata or "",
+            )
+            for answer in answers
+            if answer.error is None
+        ]
+
+    def commit_async(self, positions: Sequence[Position]) -> None:
+        try:
+            self._consumer.commit(offsets=_offsets(positions), asynchronous=True)
+        except KafkaException as error:
+            self._answer(positions, error.args[0].str())
+
+    def commit(self, positions: Sequence[Position]) -> str | None:
+        try:
+            answers = self._consumer.commit(offsets=_offsets(positions), asynchronous=False)
+        except KafkaException as error:
+            return str(error.args[0].str())
+        return next((answer.error.str() for answer in answers if answer.error is not None), None)
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer.pause([ConfluentPartition(place.topic, place.partition) for place in partitions])
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer.resume([ConfluentPartition(place.topic, place.partition) for place in partitions])
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _read(self, message: Message) -> KafkaMessage | None:
+        error = message.error()
+        if error is not None:
+            self._judge(error)
+            return None
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if topic is None or partition is None or offset is None:
+            return None
+        return KafkaMessage(topic, partition, offset, message.key(), message.value(), _headers(message))
+
+    def _judge(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in _FATAL_CODES:
+            raise ConsumerFatal(f"the Kafka consumer can't go on: {error.name()}: {error.str()}")
+        self._trouble(f"{error.name()}: {error.str()}")
+
+    def _on_commit(self, error: KafkaError | None, partitions: Sequence[ConfluentPartition]) -> None:
+        for partition in partitions:
+            failed = error or partition.error
+            position = Position(
+                partition.topic, partition.partition, partition.offset, partition.metadata or ""
+            )
+            self._answer([position], failed.str() if failed is not None else None)
+
+    def _answer(self, positions: Sequence[Position], error: str | None) -> None:
+        if error is not None:
+            self._trouble(f"committing offsets: {error}")
+        if self._listener is not None:
+            self._listener.on_commit(positions, error)
+
+
+def _places(partitions: Sequence[ConfluentPartition]) -> list[TopicPartition]:
+    return [TopicPartition(partition.topic, partition.partition) for partition in partitions]
+
+
+def _offsets(positions: Sequence[Position]) -> list[ConfluentPartition]:
+    return [
+        ConfluentPartition(position.topic, position.partition, position.offset, position.metadata)
+        for position in positions
+    ]
+
+
+def _headers(message: Message) -> Headers:
+    headers = message.headers()
+    if not headers:
+        return ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)

@@ -1,0 +1,145 @@
+"""Kafka as a source of tasks: the consumer's thread on one side, the event loop on the other.
+
+Batches cross to the loop with one wake-up each; finished deliveries come back by a queue. What partitions
+are still ours is known on the loop too, so that an outcome for one that has left is never published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from llm_service import events
+from llm_service.errors import ConsumerFatal
+from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.port import ConsumerPort, TopicPartition
+from llm_service.tasks.ports import Delivery, Intake
+
+
+class KafkaSource:
+    """Runs the consumer loop in its own thread and connects it to an intake on the event loop."""
+
+    def __init__(
+        self, port: ConsumerPort, policy: ConsumerPolicy, intake: Intake, observe: events.Observer
+    ) -> None:
+        self._intake = intake
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gone: dict[TopicPartition, int] = {}
+        self._stopping = threading.Event()
+        self._ended: asyncio.Future[None] | None = None
+        self._observe = observe
+        self._consumer = ConsumerLoop(port, policy, self, self._observe_from_thread)
+        self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
+
+    # --- the event loop's side ------------------------------------------------------------------
+
+    def start(self) -> asyncio.Future[None]:
+        """Start reading; the future ends when the thread does, with ConsumerFatal if that was not asked for."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._thread.start()
+        return self._ended
+
+    def is_live(self, delivery: Delivery) -> bool:
+        """Whether the delivery's partition is still ours under its epoch."""
+        return self._gone.get(TopicPartition(delivery.topic, delivery.partition), 0) < delivery.epoch
+
+    def finish(self, delivery: Delivery) -> None:
+        """The outcome is durable: the offset may be committed."""
+        self._consumer.finish(delivery)
+
+    def excuse(self, waiting: int) -> None:
+        self._consumer.excuse(waiting)
+
+    def stop_taking(self) -> None:
+        self._consumer.stop_taking()
+        self._consumer.wake()
+
+    async def close(self, timeout: float) -> bool:
+        """Commit, leave the group and end the thread; False when that took longer than ``timeout`` seconds."""
+        self._stopping.set()
+        self._consumer.wake()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join, timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def unfinished(self) -> int:
+        return self._consumer.unfinished
+
+    @property
+    def assigned(self) -> int:
+        return self._consumer.assigned
+
+    @property
+    def stale_outcomes(self) -> int:
+        return self._consumer.stale_outcomes
+
+    def stalled_s(self, now: float) -> float:
+        """Seconds since the consumer's thread last began a round."""
+        return now - self._consumer.stepped_at
+
+    # --- the consumer thread's side -------------------------------------------------------------
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        self._call(lambda: self._intake.take(deliveries))
+
+    def revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
+        if self._loop is None or self._loop.is_closed():
+            return
+        revoked = asyncio.run_coroutine_threadsafe(self._revoke(epochs), self._loop)
+        if timeout > 0:
+            try:
+                revoked.result(timeout)
+            except (FutureTimeoutError, FutureCancelledError):
+                # What was not settled by now is left to the new owner: nothing is lost.
+                return
+
+    async def _revoke(self, epochs: dict[TopicPartition, int]) -> None:
+        leaving = dict(epochs)
+
+        def is_gone(delivery: Delivery) -> bool:
+            epoch = leaving.get(TopicPartition(delivery.topic, delivery.partition), 0)
+            return delivery.epoch <= epoch
+
+        await self._intake.revoke(is_gone)
+        for place, epoch in leaving.items():
+            self._gone[place] = max(epoch, self._gone.get(place, 0))
+
+    def _run(self) -> None:
+        error: ConsumerFatal | None = None
+        try:
+            self._consumer.start()
+            while not self._stopping.is_set():
+                self._consumer.step()
+        except ConsumerFatal as fatal:
+            error = fatal
+        except Exception as bug:
+            error = ConsumerFatal(f"the consumer loop failed: {type(bug).__name__}: {bug}")
+        self._leave()
+        self._call(lambda: self._end(error))
+
+    def _leave(self) -> None:
+        try:
+            self._consumer.close()
+        except Exception as failed:
+            reason = f"leaving the group: {failed}"
+            self._observe_from_thread(events.ConnectionChanged("kafka", up=False, reason=reason))
+
+    def _end(self, error: ConsumerFatal | None) -> None:
+        if self._ended is None or self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    def _observe_from_thread(self, event: events.Event) -> None:
+        self._call(lambda: self._observe(event))
+
+    def _call(self, function: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)

@@ -1,0 +1,59 @@
+"""How a task ended, in the words of the contract and of those who listen."""
+
+from __future__ import annotations
+
+from llm_service import events
+from llm_service.contract.status import Failure, Status, Success
+from llm_service.errors import IdConflict, ServiceError
+from llm_service.tasks.outcome import Decided
+from llm_service.tasks.plan import Plan
+from llm_service.tasks.work import Answer
+
+
+def succeeded(answer: Answer, plan: Plan, elapsed_ms: int) -> Success:
+    """The event of an answer that holds."""
+    return Success(
+        text=answer.text,
+        provider=plan.provider,
+        model=answer.completion.model,
+        finish_reason=answer.completion.finish_reason.value,
+        prompt_tokens=answer.usage.prompt_tokens,
+        completion_tokens=answer.usage.completion_tokens,
+        cost=answer.completion.cost,
+        processing_time_ms=elapsed_ms,
+    )
+
+
+def failed(error: ServiceError, provider: str | None, elapsed_ms: int) -> Failure:
+    """The event of an error that ends the task."""
+    return Failure(
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        provider=provider,
+        processing_time_ms=elapsed_ms,
+    )
+
+
+def settled(ref: events.TaskRef, decided: Decided, seconds: float) -> events.TaskSettled:
+    """What is told of a settled outcome; one without an event is an id conflict."""
+    has_letter = decided.outcome.dead_letter is not None
+    event = decided.event
+    if isinstance(event, Success):
+        return events.TaskSettled(
+            ref,
+            Status.SUCCESS,
+            "success",
+            "",
+            event.provider or "",
+            event.model or "",
+            seconds,
+            event.prompt_tokens,
+            event.completion_tokens,
+            has_letter,
+        )
+    code, message = (event.code, event.message) if event is not None else (IdConflict.code, "")
+    provider = (event.provider if event is not None else None) or ""
+    return events.TaskSettled(
+        ref, Status.FAILED, code, message, provider, "", seconds, None, None, has_letter
+    )

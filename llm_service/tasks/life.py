@@ -1,0 +1,276 @@
+"""The life of one task: from a delivery to its settled outcome.
+
+received → repeat? → plan → slot → PROCESSING → files → provider → answer → settled. Whatever goes wrong on the way
+ends in an outcome too; only a stop or a revoke ends without one, and then the delivery comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+from llm_service import events
+from llm_service.contract.envelope import Envelope, Identity
+from llm_service.contract.status import Processing, Success
+from llm_service.contract.task import Task
+from llm_service.errors import (
+    DeadlineExceeded,
+    DeliveryRevoked,
+    IdConflict,
+    InvalidMessage,
+    MessageTooLarge,
+    PublishFailed,
+    ServiceError,
+    TopicNotWritable,
+)
+from llm_service.prompts.catalogue import Catalogue
+from llm_service.providers.guard import Guard
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.deadline import Deadline
+from llm_service.tasks.course import Course, Stage
+from llm_service.tasks.ending import failed, settled, succeeded
+from llm_service.tasks.outcome import Decided, Outcomes
+from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
+from llm_service.tasks.pool import Slot, WorkerPool
+from llm_service.tasks.ports import Delivery, Outcome, Settler, StatusSink
+from llm_service.tasks.window import Answered, Claimed, Conflict, DedupWindow, Finished, Repeat
+from llm_service.tasks.work import Answer, Pause, Work
+
+# Between two tries to publish PROCESSING: Kafka is away, and nothing is gained by asking more often.
+_PROCESSING_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """All that the life of a task works with."""
+
+    window: DedupWindow
+    pool: WorkerPool
+    work: Work
+    outcomes: Outcomes
+    settler: Settler
+    progress: StatusSink
+    guards: Mapping[str, Guard]
+    catalogue: Callable[[], Catalogue]
+    defaults: PlanDefaults
+    clock: Clock
+    observe: events.Observer
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One delivery with who it is."""
+
+    delivery: Delivery
+    who: Identity
+    ref: events.TaskRef
+    course: Course
+
+
+class TaskLife:
+    """Lives deliveries; holds no state of any of them."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def live(self, course: Course) -> None:
+        """Bring one delivery to its settled outcome.
+
+        Cancelled, or revoked while settling, it gives the delivery back.
+        """
+        delivery = course.delivery
+        envelope = Envelope(
+            delivery.key,
+            delivery.value,
+            delivery.headers,
+            delivery.topic,
+            delivery.partition,
+            delivery.offset,
+        )
+        who = envelope.identity()
+        ref = events.TaskRef(who.task_id, who.trace_id, delivery.topic, delivery.partition, delivery.offset)
+        case = _Case(delivery, who, ref, course)
+        done = False
+        try:
+            await self._route(case, envelope)
+            done = True
+        except DeliveryRevoked:
+            self._tools.observe(events.OutcomeDropped(ref))
+        finally:
+            if not done:
+                self._tools.settler.release(delivery)
+                self._tools.observe(events.TaskReleased(ref, course.stage.name.lower()))
+
+    async def _route(self, case: _Case, envelope: Envelope) -> None:
+        try:
+            task: Task | InvalidMessage | None = envelope.task()
+        except InvalidMessage as error:
+            task = error
+        if task is None:
+            await self._tools.settler.settle(case.delivery, Outcome())
+            self._tools.observe(events.MessageSkipped(*case.delivery.place))
+        elif isinstance(task, InvalidMessage) and not case.who.known:
+            # No producer knows the id that we would make up for it: the letter is all there is to say.
+            outcome = await self._tools.outcomes.dead_letter_only(
+                case.delivery, case.who, task.code, task.message
+            )
+            await self._settle(case, Decided(outcome, failed(task, None, 0)))
+        else:
+            self._tools.observe(events.TaskReceived(case.ref))
+            await self._once(case, task, envelope.digest())
+
+    # --- repeats --------------------------------------------------------------------------------
+
+    async def _once(self, case: _Case, task: Task | InvalidMessage, digest: str) -> None:
+        """Work on the task unless its id is known; a bad message goes the same way, so that it contradicts no good one."""
+        while True:
+            match self._tools.window.admit(case.who.task_id, case.delivery.place, digest):
+                case Claimed():
+                    return await self._claimed(case, task, digest)
+                case Answered(finished):
+                    return await self._again(case, finished)
+                case Conflict():
+                    return await self._conflict(case)
+                case Repeat(flight):
+                    self._tools.observe(events.TaskRepeated(case.ref, "waiting"))
+                    # The future is its owner's: a waiter that is cancelled must not cancel it for the others.
+                    finished_first = await asyncio.shield(flight.ended)
+                    if finished_first is not None and finished_first.digest == digest:
+                        return await self._again(case, finished_first)
+                case unexpected:
+                    assert_never(unexpected)
+
+    async def _claimed(self, case: _Case, task: Task | InvalidMessage, digest: str) -> None:
+        finished: Finished | None = None
+        try:
+            decided = await self._decide(case, task)
+            await self._settle(case, decided)
+            finished = Finished(
+                case.delivery.place,
+                digest,
+                isinstance(decided.event, Success),
+                decided.outcome.status,
+                decided.outcome.dead_letter,
+            )
+        finally:
+            if finished is not None:
+                self._tools.window.finish(case.who.task_id, finished)
+            else:
+                self._tools.window.release(case.who.task_id)
+
+    async def _again(self, case: _Case, finished: Finished) -> None:
+        self._tools.observe(events.TaskRepeated(case.ref, "replayed"))
+        case.course.stage = Stage.DECIDED
+        # The dead letter was written for the first message; only a redelivery of that very message repeats it.
+        letter = finished.dead_letter if finished.place == case.delivery.place else None
+        await self._tools.settler.settle(case.delivery, Outcome(finished.status, letter))
+
+    async def _conflict(self, case: _Case) -> None:
+        self._tools.observe(events.TaskRepeated(case.ref, "conflict"))
+        error = IdConflict()
+        outcome = await self._tools.outcomes.dead_letter_only(
+            case.delivery, case.who, error.code, error.message
+        )
+        await self._settle(case, Decided(outcome, None))
+
+    # --- deciding -------------------------------------------------------------------------------
+
+    async def _decide(self, case: _Case, task: Task | InvalidMessage) -> Decided:
+        """The outcome of a task, whatever happens. Only cancellation goes through."""
+        began = self._tools.clock.monotonic()
+        provider: str | None = None
+        try:
+            if isinstance(task, InvalidMessage):
+                raise task
+            plan = self._plan(task)
+            provider = plan.provider
+            answer = await self._answer(case, task, plan)
+        except ServiceError as error:
+            failure = failed(error, provider, self._elapsed_ms(began))
+        except Exception:
+            self._tools.observe(events.TaskCrashed(case.ref, traceback.format_exc()))
+            failure = failed(ServiceError(), provider, self._elapsed_ms(began))
+        else:
+            success = succeeded(answer, plan, self._elapsed_ms(began))
+            case.course.stage = Stage.DECIDED
+            return await self._tools.outcomes.success(case.delivery, case.who, success)
+        case.course.stage = Stage.DECIDED
+        return await self._tools.outcomes.failure(case.delivery, case.who, failure)
+
+    def _plan(self, task: Task) -> Plan:
+        tools = self._tools
+        return make_plan(task, tools.catalogue(), tools.guards.keys(), tools.defaults, tools.clock.now())
+
+    async def _answer(self, case: _Case, task: Task, plan: Plan) -> Answer:
+        clock = self._tools.clock
+        deadline = Deadline.until(clock, task.deadline_at)
+        if deadline.expired(clock):
+            raise DeadlineExceeded(f"the deadline {task.deadline_at} had passed when the task was read")
+        async with deadline.limit(clock):
+            await self._until_ready(case, plan, deadline)
+            async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
+
+                @asynccontextmanager
+                async def pause() -> AsyncIterator[None]:
+                    with case.course.waiting():
+                        async with slot.waiting():
+                            yield
+
+                await self._still_ready(plan, deadline, slot, case)
+                case.course.stage = Stage.WORKING
+                await self._announce(case, plan, pause)
+                return await self._tools.work.do(task, case.ref, plan, deadline, pause)
+
+    async def _until_ready(self, case: _Case, plan: Plan, deadline: Deadline) -> None:
+        """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
+        guard = self._tools.guards[plan.provider]
+        if guard.is_open:
+            with self._tools.pool.blocking():
+                await guard.wait_ready(deadline)
+
+    async def _still_ready(self, plan: Plan, deadline: Deadline, slot: Slot, case: _Case) -> None:
+        guard = self._tools.guards[plan.provider]
+        while guard.is_open:
+            with case.course.waiting():
+                async with slot.waiting():
+                    await guard.wait_ready(deadline)
+
+    async def _announce(self, case: _Case, plan: Plan, pause: Pause) -> None:
+        """PROCESSING, acknowledged before the work starts, however long Kafka is away."""
+        tools = self._tools
+        model = plan.model or tools.guards[plan.provider].provider.default_model
+        event = Processing(provider=plan.provider, model=model)
+        record = tools.outcomes.processing(case.delivery, case.who, event)
+        while True:
+            try:
+                await tools.progress.publish(record)
+                break
+            except (PublishFailed, TopicNotWritable) as error:
+                tools.observe(events.ConnectionChanged("kafka", up=False, reason=error.message))
+            async with pause():
+                await tools.clock.sleep(_PROCESSING_RETRY_S)
+        waited = tools.clock.monotonic() - case.delivery.received_at
+        tools.observe(events.TaskStarted(case.ref, plan.provider, model, waited))
+
+    def _elapsed_ms(self, began: float) -> int:
+        return round((self._tools.clock.monotonic() - began) * 1000)
+
+    # --- settling -------------------------------------------------------------------------------
+
+    async def _settle(self, case: _Case, decided: Decided) -> None:
+        case.course.stage = Stage.DECIDED
+        began = self._tools.clock.monotonic()
+        try:
+            await self._tools.settler.settle(case.delivery, decided.outcome)
+        except MessageTooLarge as error:
+            # The topic takes less than it said at the start: what fits is the reason.
+            failure = failed(error, None, 0)
+            decided = await self._tools.outcomes.failure(case.delivery, case.who, failure)
+            await self._tools.settler.settle(case.delivery, decided.outcome)
+        now = self._tools.clock.monotonic()
+        self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
+        self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))

@@ -1,0 +1,121 @@
+"""From how a task ended to the bytes that say so: the terminal event, the dead letter, and what is too large for either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from llm_service.contract import dead_letter, status
+from llm_service.contract.envelope import Identity
+from llm_service.contract.record import Record
+from llm_service.contract.status import Failure, ResultEncoding, Stamp, Success
+from llm_service.errors import FileError, ResultTooLarge, StoreUnavailable, VerdictFailed
+from llm_service.resilience.clock import Clock
+from llm_service.tasks.ports import Delivery, Outcome, ResultStore
+
+# The first run of a message; a message that waits on a retry topic comes with a higher one.
+FIRST_ATTEMPT = 1
+# A store that is away keeps a large result waiting; for so long it may be missed after it is back.
+_STORE_RETRY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomePolicy:
+    """How outcomes are written; sizes in bytes, as the broker counts a message."""
+
+    worker_id: str
+    encoding: ResultEncoding
+    status_max_bytes: int
+    dead_letter_max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An outcome with what it says, for those who listen."""
+
+    outcome: Outcome
+    event: Success | Failure | None
+
+
+class Outcomes:
+    """Writes outcomes."""
+
+    def __init__(self, policy: OutcomePolicy, store: ResultStore | None, clock: Clock) -> None:
+        self._policy = policy
+        self._store = store
+        self._clock = clock
+
+    def processing(self, delivery: Delivery, who: Identity, event: status.Processing) -> Record:
+        return status.encode(event, self._stamp(delivery, who), self._policy.encoding)
+
+    async def success(self, delivery: Delivery, who: Identity, event: Success) -> Decided:
+        """The event, with the result in the object store where it is too large for a message.
+
+        FAILED ``result_too_large`` where there is no store. Waits for a store that is away.
+        """
+        stamp = self._stamp(delivery, who)
+        record = status.encode(event, stamp, self._policy.encoding)
+        if record.size <= self._policy.status_max_bytes:
+            return Decided(Outcome(record), event)
+        reference = await self._keep(who.task_id, status.result_text(event.text).encode())
+        if reference is None:
+            size, limit = record.size, self._policy.status_max_bytes
+            error = ResultTooLarge(
+                f"the result takes {size} bytes, more than the {limit} of a message, and there is no object store "
+                f"that takes it: raise max.message.bytes of the status topic, or configure MinIO with the right to write"
+            )
+            failure = Failure(error.code, error.message, retryable=False, provider=event.provider)
+            return await self.failure(delivery, who, failure)
+        referring = replace(event, text="", result_ref=reference)
+        return Decided(Outcome(status.encode(referring, stamp, self._policy.encoding)), referring)
+
+    async def failure(self, delivery: Delivery, who: Identity, event: Failure) -> Decided:
+        """FAILED, and a dead letter unless the model's verdict is the answer itself."""
+        record = status.encode(event, self._stamp(delivery, who), self._policy.encoding)
+        if event.code == VerdictFailed.code:
+            return Decided(Outcome(record), event)
+        return Decided(Outcome(record, await self._letter(delivery, who, event.code, event.message)), event)
+
+    async def dead_letter_only(self, delivery: Delivery, who: Identity, code: str, message: str) -> Outcome:
+        """A dead letter alone: what its id was answered stands, or there is no id that anybody waits for."""
+        return Outcome(dead_letter=await self._letter(delivery, who, code, message))
+
+    async def _letter(self, delivery: Delivery, who: Identity, code: str, message: str) -> Record:
+        letter = dead_letter.DeadLetter(
+            code,
+            message,
+            FIRST_ATTEMPT,
+            delivery.topic,
+            delivery.partition,
+            delivery.offset,
+            self._clock.now(),
+        )
+        record = dead_letter.encode(letter, delivery.key, delivery.value, delivery.headers)
+        if record.size <= self._policy.dead_letter_max_bytes:
+            return record
+        reference = await self._keep(who.task_id, delivery.value or b"")
+        # Without a store the letter points to where the message lies, for as long as the topic keeps it.
+        where = reference or f"kafka://{delivery.topic}/{delivery.partition}/{delivery.offset}"
+        return dead_letter.encode_reference(letter, delivery.key, delivery.headers, where)
+
+    async def _keep(self, task_id: str, payload: bytes) -> str | None:
+        if self._store is None:
+            return None
+        while True:
+            try:
+                return await self._store.put(task_id, payload)
+            except StoreUnavailable:
+                await self._clock.sleep(_STORE_RETRY_S)
+            except FileError:
+                return None
+
+    def _stamp(self, delivery: Delivery, who: Identity) -> Stamp:
+        return Stamp(
+            task_id=who.task_id,
+            trace_id=who.trace_id,
+            worker_id=self._policy.worker_id,
+            timestamp=self._clock.now(),
+            attempt=FIRST_ATTEMPT,
+            run=f"{delivery.topic}/{delivery.partition}/{delivery.offset}",
+            traceparent=who.traceparent,
+            tracestate=who.tracestate,
+        )

@@ -1,0 +1,196 @@
+"""The work on one task: its files, the question, the answer and whether it is what was asked for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+from llm_service import events
+from llm_service.contract.task import Task
+from llm_service.errors import (
+    AnswerError,
+    AnswerTruncated,
+    ContentFiltered,
+    FileError,
+    StoreUnavailable,
+    VerdictFailed,
+)
+from llm_service.files.store import LocalFile
+from llm_service.prompts import verdict
+from llm_service.prompts.answer import check_answer, extract_json, repair_turn
+from llm_service.providers.guard import Guard
+from llm_service.providers.protocol import (
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    Document,
+    FinishReason,
+    Message,
+    Usage,
+)
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.deadline import Deadline
+from llm_service.tasks.plan import Plan
+from llm_service.tasks.ports import Files
+
+Pause = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRetries:
+    """How a fetch that may succeed later is tried again: full jitter between 0 and a doubling delay, in seconds."""
+
+    max_retries: int = 3
+    first_delay_s: float = 0.5
+    last_delay_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came out: the text that is the result, and the last completion it is from."""
+
+    text: str
+    completion: Completion
+    usage: Usage
+    """Of all calls made for it."""
+
+
+class Work:
+    """Does the work; holds no state of any task."""
+
+    def __init__(
+        self,
+        files: Files,
+        guards: Mapping[str, Guard],
+        clock: Clock,
+        rng: random.Random,
+        observe: events.Observer,
+        retries: FetchRetries,
+    ) -> None:
+        self._files = files
+        self._guards = guards
+        self._clock = clock
+        self._rng = rng
+        self._observe = observe
+        self._retries = retries
+
+    async def do(
+        self, task: Task, ref: events.TaskRef, plan: Plan, deadline: Deadline, pause: Pause
+    ) -> Answer:
+        """Answer the task. Every wait for something outside happens inside ``pause()``, without a worker slot.
+
+        Raises FileError, ProviderError, AnswerError, DeadlineExceeded.
+        """
+        guard = self._guards[plan.provider]
+        async with AsyncExitStack() as stack:
+            documents = [
+                await self._document(task, ref, index, guard.provider.capabilities, stack, pause)
+                for index in range(len(task.files))
+            ]
+            request = CompletionRequest(
+                messages=plan.messages,
+                documents=(*documents, *plan.texts),
+                model=plan.model,
+                parameters=plan.parameters,
+                response_schema=plan.schema,
+                grammar=plan.grammar,
+                nonce=f"{self._rng.getrandbits(64):016x}",
+            )
+            with self._stage(ref, "provider"):
+                return await self._ask(guard, request, plan, deadline, pause)
+
+    # --- files ----------------------------------------------------------------------------------
+
+    async def _document(
+        self,
+        task: Task,
+        ref: events.TaskRef,
+        index: int,
+        able: Capabilities,
+        stack: AsyncExitStack,
+        pause: Pause,
+    ) -> Document:
+        wanted = task.files[index]
+        with self._stage(ref, "fetch"):
+            file = await stack.enter_async_context(self._fetched(wanted.path, wanted.name, pause))
+        self._observe(events.FileLoaded(ref, wanted.path, file.size))
+        if file.content_type in able.upload_types | able.picture_types:
+            return Document(file.name, file.content_type, path=file.path, size=file.size)
+        with self._stage(ref, "convert"):
+            text = await self._files.to_text(file)
+        return Document(file.name, file.content_type, text=text, size=file.size)
+
+    @asynccontextmanager
+    async def _fetched(self, path: str, name: str | None, pause: Pause) -> AsyncIterator[LocalFile]:
+        failures = 0
+        delay = self._retries.first_delay_s
+        while True:
+            try:
+                async with self._files.fetch(path, name) as file:
+                    yield file
+                    return
+            except FileError as error:
+                # A store that is away is waited for; a file that comes broken is not asked for without end.
+                failures += not isinstance(error, StoreUnavailable)
+                if not error.retryable or failures > self._retries.max_retries:
+                    raise
+            async with pause():
+                await self._clock.sleep(self._rng.uniform(0, delay))
+            delay = min(delay * 2, self._retries.last_delay_s)
+
+    # --- the question and its answer ------------------------------------------------------------
+
+    async def _ask(
+        self, guard: Guard, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
+    ) -> Answer:
+        first = await guard.complete(request, deadline, pause)
+        try:
+            return Answer(_checked(first, plan), first, first.usage)
+        except AnswerTruncated:
+            raise
+        except AnswerError as error:
+            if plan.schema is None or isinstance(error, VerdictFailed):
+                raise
+            turn = repair_turn(plan.schema, first.text, error)
+        second = await guard.complete(_with_repair(request, first.text, turn), deadline, pause)
+        return Answer(_checked(second, plan), second, _sum(first.usage, second.usage))
+
+    @contextmanager
+    def _stage(self, ref: events.TaskRef, stage: str) -> Iterator[None]:
+        began = self._clock.monotonic()
+        yield
+        self._observe(events.StageFinished(ref, stage, self._clock.monotonic() - began))
+
+
+def _checked(completion: Completion, plan: Plan) -> str:
+    """The text of an answer that holds. Raises AnswerError, ContentFiltered."""
+    if completion.finish_reason is FinishReason.CONTENT_FILTER:
+        raise ContentFiltered
+    if completion.finish_reason is FinishReason.LENGTH and plan.schema is not None:
+        raise AnswerTruncated
+    check_answer(completion.text, plan.schema)
+    if plan.verdict is not None:
+        verdict.apply(plan.verdict, completion.text)
+    return extract_json(completion.text) if plan.schema is not None else completion.text
+
+
+# Of a wrong answer said back in the model's own turn; the repair turn quotes it with the errors.
+_SAID_BACK_CHARS = 4_000
+
+
+def _with_repair(request: CompletionRequest, answer: str, turn: str) -> CompletionRequest:
+    said = Message("assistant", answer[:_SAID_BACK_CHARS] or "(no answer)")
+    return replace(request, messages=(*request.messages, said, Message("user", turn)))
+
+
+def _sum(first: Usage, second: Usage) -> Usage:
+    return Usage(
+        _add(first.prompt_tokens, second.prompt_tokens),
+        _add(first.completion_tokens, second.completion_tokens),
+    )
+
+
+def _add(first: int | None, second: int | None) -> int | None:
+    return None if first is None and second is None else (first or 0) + (second or 0)
