@@ -1,0 +1,3 @@
+"""Fixtures of all tests: the real services, by name."""
+
+pytest_plugins = ["tests.services.plugin"]
