@@ -1,0 +1,200 @@
+"""What stands around any provider: limit, breaker, retries and deadline.
+
+A call that may have cost something is made at most ``1 + max_retries`` times for one request. An outage
+(the provider away, asking for rest, or refusing the account) costs nothing and is waited for, outside the
+caller's worker slot; only the task's deadline ends that wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+from llm_service.errors import (
+    DeadlineExceeded,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderTimeout,
+)
+from llm_service.events import Observer, ProviderCalled, ProviderRetried
+from llm_service.providers.protocol import Completion, CompletionRequest, Provider
+from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
+from llm_service.resilience.gate import Gate, HealthCheck, Pass, Waiting
+from llm_service.resilience.limits import ConcurrencyLimit
+from llm_service.resilience.retry import Backoff, RetryPolicy, retrying
+from llm_service.resilience.retry_after import bounded
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPolicy:
+    """The limits around one provider."""
+
+    max_concurrency: int
+    """Calls in progress at once, in this process."""
+    retry: RetryPolicy
+    breaker: BreakerPolicy
+    call_timeout_s: float
+    """The whole of one call, from its start to the last byte."""
+    health_timeout_s: float = 5.0
+    """One health check; a provider that takes longer for a free call is not back."""
+
+
+class Guard:
+    """One provider with everything around it. Built once for each provider, shared by all tasks."""
+
+    def __init__(
+        self, provider: Provider, policy: GuardPolicy, clock: Clock, rng: random.Random, observe: Observer
+    ) -> None:
+        self.provider = provider
+        self._policy = policy
+        self._clock = clock
+        self._observe = observe
+        self._backoff = Backoff(policy.retry, rng)
+        self._breaker = Breaker(provider.name, policy.breaker, clock, observe)
+        self._limit = ConcurrencyLimit(policy.max_concurrency, clock, self._backoff)
+        self._gate = Gate(
+            self._breaker, self._limit, HealthCheck(provider.health, policy.health_timeout_s), clock
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker holds calls back: the provider is away, or its return is being tried."""
+        return self._breaker.state != CLOSED
+
+    @property
+    def state(self) -> str:
+        """The breaker's state: ``closed``, ``open`` or ``half_open``."""
+        return self._breaker.state
+
+    @property
+    def reason(self) -> str:
+        """Why the breaker is in its state, in a sentence that is safe to show."""
+        return self._breaker.reason
+
+    @property
+    def in_progress(self) -> int:
+        """Calls that hold a permit now."""
+        return self._limit.taken
+
+    async def wait_ready(self, deadline: Deadline) -> None:
+        """Return when the breaker lets calls through.
+
+        Those who wait here make one health check per breaker timeout together; after one that succeeds,
+        one of them returns, and the others when its call has succeeded. Raises DeadlineExceeded.
+        """
+        if self.is_open:
+            async with TimeLimit(self._clock, deadline.at, lambda: self._late(None)):
+                await self._gate.ready()
+
+    async def complete(self, request: CompletionRequest, deadline: Deadline, waiting: Waiting) -> Completion:
+        """The provider's answer.
+
+        ``waiting`` gives up the caller's worker slot while inside. When a cancellation leaves it (the deadline
+        is one) it must not wait for the slot again. Raises DeadlineExceeded, which ends waits and calls alike,
+        and ProviderError: at once when no repetition can help, else the last one when the retries are spent.
+        """
+        after = 0.0
+        failure: ProviderError | None = None
+
+        async def attempt() -> Completion:
+            # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
+            if deadline.expired(self._clock):
+                raise self._late(failure)
+            entry = await self._gate.enter(waiting, after)
+            return await self._call(request, deadline, entry)
+
+        async def put_off(seconds: float) -> None:
+            # The gate sleeps it, in one wait with all else that is waited for before a call.
+            nonlocal after
+            after = seconds
+
+        def on_retry(error: ProviderError, delay_s: float) -> None:
+            nonlocal failure
+            failure = error
+            self._observe(ProviderRetried(self.provider.name, error.code, delay_s))
+
+        attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
+        async with TimeLimit(self._clock, deadline.at, lambda: self._late(failure)):
+            completion: Completion = await attempts(attempt)
+            return completion
+
+    async def close(self) -> None:
+        """End what runs on behalf of waiting tasks, then close the provider."""
+        await self._gate.close()
+        await self.provider.close()
+
+    # --- one call ---------------------------------------------------------------------------------
+
+    async def _call(self, request: CompletionRequest, deadline: Deadline, entry: Pass) -> Completion:
+        started = self._clock.monotonic()
+        code = "cancelled"
+        try:
+            completion = await self._answer(request)
+            code = "success"
+            self._breaker.succeeded(entry.ticket)
+            self._limit.succeeded(entry.permit)
+        except ProviderError as error:
+            code = error.code
+            self._learn(error, entry)
+            raise
+        finally:
+            if code == "cancelled" and deadline.expired(self._clock):
+                code = DeadlineExceeded.code
+            self._gate.leave(entry)
+            model = request.model or self.provider.default_model
+            seconds = self._clock.monotonic() - started
+            self._observe(ProviderCalled(self.provider.name, model, code, seconds))
+        return completion
+
+    async def _answer(self, request: CompletionRequest) -> Completion:
+        """The provider's answer or its error; whatever else it raises is its bug and becomes ProviderError.
+
+        Of a foreign exception only the type is named: its text may hold headers, a key or a document.
+        """
+        until = self._clock.monotonic() + self._policy.call_timeout_s
+        try:
+            async with TimeLimit(self._clock, until, self._took_too_long):
+                return await self.provider.complete(request)
+        except ProviderError:
+            raise
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            raise self._broken("a cancellation of its own") from None
+        except Exception as error:
+            raise self._broken(type(error).__name__) from None
+
+    def _learn(self, error: ProviderError, entry: Pass) -> None:
+        if error.trips:
+            self._breaker.failed(entry.ticket, error.message)
+        if isinstance(error, ProviderRateLimited):
+            self._limit.throttled(entry.permit, bounded(error.retry_after))
+
+    def _delay(self, error: ProviderError, failures: int) -> float:
+        """Seconds before the next attempt, at least; the gate may add its own.
+
+        While the provider is held or its breaker open, the gate says when to go on, and says it to all
+        alike: a delay of one's own would only be late.
+        """
+        if isinstance(error, ProviderRateLimited):
+            return self._limit.held_for()
+        own = 0.0 if self.is_open else self._backoff.delay(failures)
+        return max(own, bounded(error.retry_after) or 0.0)
+
+    def _late(self, failure: ProviderError | None) -> DeadlineExceeded:
+        """Says what the task was waiting for, since "too late" alone tells its reader nothing to do."""
+        sentence = f"The task's deadline passed before {self.provider.name} had answered"
+        cause = failure.message if failure is not None else self.reason if self.is_open else ""
+        return DeadlineExceeded(f"{sentence}: {cause}" if cause else f"{sentence}.")
+
+    def _took_too_long(self) -> ProviderTimeout:
+        limit = self._policy.call_timeout_s
+        return ProviderTimeout(f"{self.provider.name} did not finish its answer within {limit:g} s.")
+
+    def _broken(self, what: str) -> ProviderError:
+        return ProviderError(
+            f"The provider {self.provider.name} failed in a way it does not declare ({what}): a bug in it."
+        )
