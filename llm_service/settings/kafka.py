@@ -1,0 +1,202 @@
+"""Kafka: where it is, how to log in, and how this worker is a member of its group."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from llm_service.settings.group import Group, Lowered, Uppered, conflict
+
+
+class KafkaSettings(Group):
+    """Kafka."""
+
+    bootstrap_servers: str = Field(
+        default="localhost:9092",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        pattern=r"^[^\s/,]+:\d+(\s*,\s*[^\s/,]+:\d+)*$",
+        description="Addresses of brokers to begin with.",
+        json_schema_extra={"expected": "host:port, or several with commas between them"},
+    )
+    group_id: str = Field(
+        default="llm-worker-group",
+        validation_alias="KAFKA_GROUP_ID",
+        description="Consumer group; workers of one group share the tasks. Used as given.",
+    )
+    tasks_topic: str = Field(
+        default="tasks_llm",
+        validation_alias="KAFKA_TASKS_TOPIC",
+        description="Topic that tasks are read from.",
+    )
+    status_topic: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_STATUS_TOPIC",
+        description="Topic that status events go to; the tasks topic itself is allowed. "
+        "Unset: tasks_llm_status, which must then exist.",
+    )
+    dlq_topic: str = Field(
+        default="tasks_llm_dlq",
+        validation_alias="KAFKA_DLQ_TOPIC",
+        description="Topic that messages go to which could not be processed, with the reason.",
+    )
+    auto_offset_reset: Annotated[Literal["earliest", "latest"], Lowered] = Field(
+        default="earliest",
+        validation_alias="KAFKA_AUTO_OFFSET_RESET",
+        description="Where a group without a committed offset begins; 'latest' leaves out what was sent before.",
+    )
+    consumer_poll_timeout_s: float = Field(
+        default=1.0,
+        validation_alias="KAFKA_CONSUMER_POLL_TIMEOUT",
+        ge=0.01,
+        le=60,
+        description="Longest wait for a message in one poll, in seconds.",
+    )
+    delivery: Annotated[Literal["at_least_once"], Lowered] = Field(
+        default="at_least_once",
+        validation_alias="KAFKA_DELIVERY",
+        description="Delivery mode: the event is acknowledged first, the offset committed after.",
+        json_schema_extra={"expected": "at_least_once, the only mode this version has"},
+    )
+    group_protocol: Annotated[Literal["classic", "consumer"], Lowered] = Field(
+        default="classic",
+        validation_alias="KAFKA_GROUP_PROTOCOL",
+        description="Group protocol; 'consumer' is KIP-848 and needs brokers of 4.0 or later.",
+    )
+    assignment_strategy: Annotated[Literal["cooperative-sticky", "range", "roundrobin"], Lowered] = Field(
+        default="cooperative-sticky",
+        validation_alias="KAFKA_ASSIGNMENT_STRATEGY",
+        description="How the classic protocol spreads partitions over members; all members must agree.",
+    )
+    group_instance_id: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_GROUP_INSTANCE_ID",
+        description="Static membership (classic protocol only): a restarted worker has its partitions back at once. "
+        "One per process, and not for workers that scale away.",
+    )
+    session_timeout_ms: int = Field(
+        default=6000,
+        validation_alias="KAFKA_SESSION_TIMEOUT_MS",
+        ge=1000,
+        le=1_800_000,
+        description="Milliseconds without a heartbeat after which another worker takes over (classic protocol). "
+        "The brokers' group.min.session.timeout.ms, 6000 by default, is its lower bound.",
+    )
+    heartbeat_interval_ms: int = Field(
+        # A quarter of the session: three heartbeats may be lost before the session ends.
+        default=1500,
+        validation_alias="KAFKA_HEARTBEAT_INTERVAL_MS",
+        ge=100,
+        le=600_000,
+        description="Milliseconds between heartbeats (classic protocol); at most a third of the session timeout.",
+    )
+    max_poll_interval_ms: int = Field(
+        default=300_000,
+        validation_alias="KAFKA_MAX_POLL_INTERVAL_MS",
+        ge=10_000,
+        le=86_400_000,
+        description="Milliseconds after which a consumer that does not poll loses its partitions. "
+        "Tasks may run longer than this: polling never waits for them.",
+    )
+    commit_interval_ms: int = Field(
+        default=200,
+        validation_alias="KAFKA_COMMIT_INTERVAL_MS",
+        ge=10,
+        le=60_000,
+        description="Milliseconds between commits; what finished since the last one may run again after a crash.",
+    )
+    result_encoding: Annotated[Literal["string", "object"], Lowered] = Field(
+        default="string",
+        validation_alias="KAFKA_RESULT_ENCODING",
+        description="How a SUCCESS event carries its result: a string that holds JSON, or the object itself.",
+    )
+    security_protocol: Annotated[Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], Lowered] = Field(
+        default="plaintext",
+        validation_alias="KAFKA_SECURITY_PROTOCOL",
+        description="How the brokers are spoken to.",
+    )
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Uppered] = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_MECHANISM",
+        description="Login mechanism of the sasl_… protocols.",
+    )
+    sasl_username: str | None = Field(
+        default=None, validation_alias="KAFKA_SASL_USERNAME", description="User name of the SASL login."
+    )
+    sasl_password: SecretStr | None = Field(
+        default=None, validation_alias="KAFKA_SASL_PASSWORD", description="Password of the SASL login."
+    )
+    ssl_ca_location: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CA_LOCATION",
+        description="File with the certificates that brokers are verified by; unset: the system's.",
+    )
+    ssl_certificate_location: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CERTIFICATE_LOCATION",
+        description="File with this client's certificate.",
+    )
+    ssl_key_location: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_KEY_LOCATION",
+        description="File with this client's private key.",
+    )
+    publish_timeout_s: float = Field(
+        default=30.0,
+        validation_alias="KAFKA_PUBLISH_TIMEOUT_SECONDS",
+        ge=1,
+        le=600,
+        description="Seconds the brokers have to acknowledge one status event before it is tried anew.",
+    )
+    message_max_bytes: int = Field(
+        default=1_000_000,
+        validation_alias="KAFKA_MESSAGE_MAX_BYTES",
+        ge=1000,
+        le=1_000_000_000,
+        description="Largest message this worker produces, in bytes; a larger result goes to the object store.",
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.group_protocol == "classic" and self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
+            raise conflict(
+                "KAFKA_HEARTBEAT_INTERVAL_MS",
+                "KAFKA_SESSION_TIMEOUT_MS",
+                reason="the heartbeat interval must be at most a third of the session timeout",
+            )
+        if self.group_protocol == "consumer" and self.group_instance_id is not None:
+            raise conflict(
+                "KAFKA_GROUP_PROTOCOL",
+                "KAFKA_GROUP_INSTANCE_ID",
+                reason="a restarted static member is refused by the 'consumer' protocol until its session ends: "
+                "use 'classic', or no instance id",
+            )
+        if self.dlq_topic in {self.tasks_topic, self.status_topic}:
+            raise conflict(
+                "KAFKA_DLQ_TOPIC", reason="dead letters need a topic of their own, or they come back as tasks"
+            )
+        self._login_is_whole()
+        return self
+
+    def _login_is_whole(self) -> None:
+        """A half-configured login must not fall back to none."""
+        login = {
+            "KAFKA_SASL_MECHANISM": self.sasl_mechanism,
+            "KAFKA_SASL_USERNAME": self.sasl_username,
+            "KAFKA_SASL_PASSWORD": self.sasl_password,
+        }
+        missing = [name for name, value in login.items() if value is None]
+        is_sasl = self.security_protocol.startswith("sasl_")
+        if is_sasl and missing:
+            raise conflict(*missing, reason=f"required by KAFKA_SECURITY_PROTOCOL={self.security_protocol}")
+        if not is_sasl and len(missing) < len(login):
+            given = [name for name in login if name not in missing]
+            raise conflict(
+                "KAFKA_SECURITY_PROTOCOL",
+                *given,
+                reason="a SASL login needs the protocol sasl_ssl or sasl_plaintext",
+            )
+        if (self.ssl_certificate_location is None) != (self.ssl_key_location is None):
+            raise conflict(
+                "KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION", reason="each needs the other"
+            )

@@ -1,0 +1,56 @@
+"""The ledger's database, which is optional."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from llm_service.settings.group import Group, conflict
+
+
+class PostgresSettings(Group):
+    """PostgreSQL (optional)."""
+
+    enabled: bool = Field(
+        default=False,
+        validation_alias="POSTGRES_ENABLED",
+        description="Whether the log of tasks is kept in PostgreSQL.",
+    )
+    host: str = Field(
+        default="localhost", validation_alias="POSTGRES_HOST", description="Host of the server."
+    )
+    port: int = Field(
+        default=5432, validation_alias="POSTGRES_PORT", ge=1, le=65_535, description="Port of the server."
+    )
+    database: str = Field(
+        default="llm_worker", validation_alias="POSTGRES_DATABASE", description="Name of the database."
+    )
+    user: str = Field(default="postgres", validation_alias="POSTGRES_USER", description="User name.")
+    password: SecretStr | None = Field(
+        default=None, validation_alias="POSTGRES_PASSWORD", description="Password."
+    )
+    pool_min_size: int = Field(
+        default=1,
+        validation_alias="POSTGRES_POOL_MIN_SIZE",
+        ge=0,
+        le=1000,
+        description="Connections that are kept open.",
+    )
+    pool_max_size: int = Field(
+        default=20,
+        validation_alias="POSTGRES_POOL_MAX_SIZE",
+        ge=1,
+        le=1000,
+        description="Most connections at once.",
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.pool_min_size > self.pool_max_size:
+            raise conflict(
+                "POSTGRES_POOL_MIN_SIZE",
+                "POSTGRES_POOL_MAX_SIZE",
+                reason="the least must not be above the most",
+            )
+        return self
