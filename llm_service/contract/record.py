@@ -27,5 +27,6 @@ class Record:
         )
 
 
-# A record batch of one: 61 bytes of batch header, at most 5 varints of 5 bytes and one of 10 for the record; rounded up.
+# A record batch of one: 61 bytes of batch header, at most 5 varints of 5 bytes and one of 10 for the record;
+# rounded up.
 RECORD_OVERHEAD = 100
