@@ -114,7 +114,7 @@ def test_every_field() -> None:
             "max_tokens": 64,
             "seed": 7,
             "stop": "END",
-            "repetition_penalty": 1.1,
+            "penalty": 1.1,
         },
         "response_format": {"type": "object"},
         "constraints": {"prefer_local": True, "force_cloud": False, "max_latency_ms": 1500, "region": "ru"},
@@ -126,7 +126,9 @@ def test_every_field() -> None:
     assert parsed == Task(
         task_id=KEY, trace_id=INVENTED, prompt="Кратко: {{text}}", system_prompt="s", task_type="summary",
         data={"a": 1}, text="т", messages=(TaskMessage("user", "q"), TaskMessage("assistant", "")),
-        files=(TaskFile("b/1.pdf", None, 9), TaskFile("b/2.pdf"), TaskFile("b/3.pdf", "три.pdf", 3), TaskFile("b/4", "4", 4)),
+        files=(
+            TaskFile("b/1.pdf", None, 9), TaskFile("b/2.pdf"), TaskFile("b/3.pdf", "три.pdf", 3), TaskFile("b/4", "4", 4),
+        ),
         provider="ollama", model="m", grammar="root ::= x", source="crm", callback_url="https://x/y",
         parameters={"temperature": 1.0, "top_p": 0.5, "max_tokens": 64, "seed": 7, "stop": ("END",), "penalty": 1.1},
         response_format={"type": "object"},
@@ -334,7 +336,9 @@ VALUE = (
     | st.sampled_from(["low", "high", "", 1, 0, -1, 2.0, True])
     | st.fixed_dictionaries({}, optional=dict.fromkeys(("temperature", "max_tokens", "stop", "prefer_local", "seed"), JSON))
     | st.lists(
-        st.fixed_dictionaries({}, optional={"role": st.sampled_from(["user", "x"]), "content": JSON, "path": JSON, "size": JSON})
+        st.fixed_dictionaries(
+            {}, optional={"role": st.sampled_from(["user", "x"]), "content": JSON, "path": JSON, "size": JSON}
+        )
     )
 )  # fmt: skip
 
