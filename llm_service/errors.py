@@ -162,6 +162,20 @@ class StoreUnavailable(FileError):
     retryable = True
 
 
+class WorkFolderUnavailable(FileError):
+    """The service's work folder can't take the file: it is full, read-only or missing."""
+
+    code = "work_folder_unavailable"
+    retryable = True
+
+
+class ConversionUnavailable(FileError):
+    """The process that turns documents into text does not start or does not stay."""
+
+    code = "conversion_unavailable"
+    retryable = True
+
+
 class DocumentUnsupported(FileError):
     """The document's type can't be turned into text."""
 

@@ -1,0 +1,226 @@
+"""One child process as the service sees it: started, asked, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import llm_service
+from llm_service.errors import (
+    ConversionUnavailable,
+    DocumentTooCostly,
+    DocumentUnreadable,
+    DocumentUnsupported,
+    FileError,
+    WorkFolderUnavailable,
+)
+from llm_service.files.conversion import frames
+from llm_service.files.conversion.frames import Limits, Reply, Request, Verdict
+from llm_service.files.conversion.kinds import Kind
+from llm_service.files.conversion.policy import ConversionPolicy
+from llm_service.files.store import LocalFile
+
+# The libraries load in 0.6 s from a warm cache and in 2 s from a cold one; the rest is for a machine under
+# load.
+_START_LIMIT_S = 60.0
+# Nothing of the service's own environment: that is where its secrets are. One thread for libraries that
+# count cores.
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+# Isolated mode ignores the environment, the user's packages and the working folder; this package may be
+# installed or lie beside main.py, so its folder is named, last, where it hides nothing.
+_BOOT = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from llm_service.files.conversion.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+)
+_ERRORS: dict[str, type[FileError]] = {
+    Verdict.UNREADABLE: DocumentUnreadable,
+    Verdict.TOO_COSTLY: DocumentTooCostly,
+    Verdict.UNSUPPORTED: DocumentUnsupported,
+}
+
+
+_Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class ChildDied(Exception):  # named for what happened
+    """The child ended while it had a document, not by a limit of ours."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+
+
+class ChildProcess:
+    """A warm child. It takes one document at a time."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        control: socket.socket,
+        streams: _Streams,
+        policy: ConversionPolicy,
+    ) -> None:
+        self._process = process
+        self._control = control
+        self._reader, self._writer = streams
+        self._policy = policy
+        self._converted = 0
+        self._has_grown = False
+        self._is_killed = False
+
+    @classmethod
+    async def start(cls, policy: ConversionPolicy) -> ChildProcess:
+        """Return when its libraries are loaded. Raises ConversionUnavailable."""
+        try:
+            child = await _spawn(policy)
+        except OSError as error:
+            raise ConversionUnavailable(
+                f"no process for documents could be started: {error.strerror}"
+            ) from error
+        try:
+            await child.greet()
+        except BaseException as error:
+            code = await child.wait()
+            if isinstance(error, TimeoutError | EOFError | OSError | ValueError):
+                raise ConversionUnavailable(
+                    f"the process for documents did not start (exit code {code})"
+                ) from error
+            raise
+        return child
+
+    async def greet(self) -> None:
+        """Wait for its first word. Raises TimeoutError, EOFError, OSError or ValueError when there is none."""
+        async with asyncio.timeout(_START_LIMIT_S):
+            frames.unpack_hello(await self._frame())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended, or has done its share and should be ended."""
+        is_dead = self._is_killed or self._process.returncode is not None or self._reader.at_eof()
+        return is_dead or self._has_grown or self._converted >= self._policy.recycle_after
+
+    async def convert(self, file: LocalFile, kind: Kind) -> str:
+        """The document's text.
+
+        Raises DocumentUnreadable, DocumentUnsupported, DocumentTooCostly (then ``is_over`` may be true),
+        ChildDied. Cancelled, the child is left in the middle of a document: kill it.
+        """
+        try:
+            async with asyncio.timeout(self._policy.timeout_s):
+                reply, text = await self._ask(file, kind)
+        except TimeoutError as error:
+            self.kill()
+            limit = f"{self._policy.timeout_s:g}"
+            raise DocumentTooCostly(
+                f"{file.name!r} took longer than {limit} s to be read; it was given up"
+            ) from error
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise self._death(file, await self.wait()) from error
+        self._converted += 1
+        self._has_grown = reply.worn_out
+        if reply.verdict == Verdict.TEXT:
+            return text
+        raise _ERRORS[reply.verdict](reply.message)
+
+    def kill(self) -> None:
+        self._is_killed = True
+        # Not Process.kill(): in Python 3.11 that reaps the child behind asyncio's back, and its exit code is lost.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Until the process is gone; kill it first, or know that it is dead. Returns its exit code."""
+        self.kill()
+        code = await self._process.wait()
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        return code
+
+    async def _ask(self, file: LocalFile, kind: Kind) -> tuple[Reply, str]:
+        # Opened here, on the loop: the file has just been written, its inode is in memory. Nothing is
+        # buffered in the socket between two documents, so the frame (well under its 200 kB) goes out in one
+        # piece.
+        document = _open(file.path)
+        try:
+            frame = frames.pack(Request(file.name, kind.value))
+            socket.send_fds(self._control, [frame], [document])
+        finally:
+            os.close(document)
+        reply = frames.unpack_reply(await self._frame())
+        return reply, (await self._reader.readexactly(self._bounded(reply.text_bytes))).decode()
+
+    async def _frame(self) -> bytes:
+        (length,) = frames.LENGTH.unpack(await self._reader.readexactly(frames.LENGTH.size))
+        if length > frames.MAX_FRAME_BYTES:
+            raise ConnectionError(f"a frame of {length} bytes from the process for documents")
+        return await self._reader.readexactly(length)
+
+    def _bounded(self, text_bytes: int) -> int:
+        # A character takes at most 4 bytes of UTF-8.
+        if text_bytes > 4 * self._policy.max_output_chars:
+            raise ConnectionError(f"a text of {text_bytes} bytes from the process for documents")
+        return text_bytes
+
+    def _death(self, file: LocalFile, code: int) -> Exception:
+        if code == -signal.SIGXCPU:
+            return DocumentTooCostly(
+                f"{file.name!r} took more than {self._policy.cpu_s} s of processor time to be read"
+            )
+        return ChildDied(code)
+
+
+async def _spawn(policy: ConversionPolicy) -> ChildProcess:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            limits = Limits(policy.memory_bytes, policy.cpu_s, policy.max_output_chars)
+            process = await asyncio.create_subprocess_exec(
+                *_command(theirs.fileno(), limits),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C in a terminal is for the service alone: it ends its children when it is done with
+                # them.
+                start_new_session=True,
+            )
+            ours.settimeout(0)
+            return ChildProcess(process, ours, await asyncio.open_unix_connection(sock=ours), policy)
+        except BaseException:
+            ours.close()
+            raise
+
+
+def _command(control: int, limits: Limits) -> list[str]:
+    root = Path(llm_service.__file__).resolve().parent.parent
+    # -B: nothing is written, not even byte code.
+    options = ["-I", "-B", "-c", _BOOT]
+    return [sys.executable, *options, str(root), str(control), str(os.getpid()), frames.pack_limits(limits)]
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise WorkFolderUnavailable(
+            f"the document's file is gone from the work folder: {error.strerror}"
+        ) from error
