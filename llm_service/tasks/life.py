@@ -29,13 +29,14 @@ from llm_service.errors import (
 )
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
+from llm_service.resilience.breaker import OPEN
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ending import failed, settled, succeeded
 from llm_service.tasks.outcome import Decided, Outcomes
 from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
-from llm_service.tasks.pool import Slot, WorkerPool
+from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Delivery, Outcome, Settler, StatusSink
 from llm_service.tasks.window import Answered, Claimed, Conflict, DedupWindow, Finished, Repeat
 from llm_service.tasks.work import Answer, Pause, Work
@@ -211,7 +212,7 @@ class TaskLife:
         if deadline.expired(clock):
             raise DeadlineExceeded(f"the deadline {task.deadline_at} had passed when the task was read")
         async with deadline.limit(clock):
-            await self._until_ready(case, plan, deadline)
+            await self._until_ready(plan, deadline)
             async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
 
                 @asynccontextmanager
@@ -220,24 +221,27 @@ class TaskLife:
                         async with slot.waiting():
                             yield
 
-                await self._still_ready(plan, deadline, slot, case)
+                await self._while_open(plan, deadline, pause)
                 case.course.stage = Stage.WORKING
                 await self._announce(case, plan, pause)
                 return await self._tools.work.do(task, case.ref, plan, deadline, pause)
 
-    async def _until_ready(self, case: _Case, plan: Plan, deadline: Deadline) -> None:
+    async def _until_ready(self, plan: Plan, deadline: Deadline) -> None:
         """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
         guard = self._tools.guards[plan.provider]
         if guard.is_open:
             with self._tools.pool.blocking():
                 await guard.wait_ready(deadline)
 
-    async def _still_ready(self, plan: Plan, deadline: Deadline, slot: Slot, case: _Case) -> None:
+    async def _while_open(self, plan: Plan, deadline: Deadline, pause: Pause) -> None:
+        """The same, where the breaker opened while the task waited for its slot.
+
+        Half-open is let by: this task may be the one that was asked to try, and if not, the call waits.
+        """
         guard = self._tools.guards[plan.provider]
-        while guard.is_open:
-            with case.course.waiting():
-                async with slot.waiting():
-                    await guard.wait_ready(deadline)
+        while guard.state == OPEN:
+            async with pause():
+                await guard.wait_ready(deadline)
 
     async def _announce(self, case: _Case, plan: Plan, pause: Pause) -> None:
         """PROCESSING, acknowledged before the work starts, however long Kafka is away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from llm_service.contract import dead_letter, status
@@ -56,7 +57,8 @@ class Outcomes:
         record = status.encode(event, stamp, self._policy.encoding)
         if record.size <= self._policy.status_max_bytes:
             return Decided(Outcome(record), event)
-        reference = await self._keep(who.task_id, status.result_text(event.text).encode())
+        payload = status.result_text(event.text).encode()
+        reference = await self._keep(lambda store: store.put_result(who.task_id, payload))
         if reference is None:
             size, limit = record.size, self._policy.status_max_bytes
             error = ResultTooLarge(
@@ -92,17 +94,18 @@ class Outcomes:
         record = dead_letter.encode(letter, delivery.key, delivery.value, delivery.headers)
         if record.size <= self._policy.dead_letter_max_bytes:
             return record
-        reference = await self._keep(who.task_id, delivery.value or b"")
+        reference = await self._keep(lambda store: store.put_letter(who.task_id, delivery.value or b""))
         # Without a store the letter points to where the message lies, for as long as the topic keeps it.
         where = reference or f"kafka://{delivery.topic}/{delivery.partition}/{delivery.offset}"
         return dead_letter.encode_reference(letter, delivery.key, delivery.headers, where)
 
-    async def _keep(self, task_id: str, payload: bytes) -> str | None:
+    async def _keep(self, put: Callable[[ResultStore], Awaitable[str]]) -> str | None:
+        """The reference; None where there is no store, or it will not take it."""
         if self._store is None:
             return None
         while True:
             try:
-                return await self._store.put(task_id, payload)
+                return await put(self._store)
             except StoreUnavailable:
                 await self._clock.sleep(_STORE_RETRY_S)
             except FileError:

@@ -61,8 +61,12 @@ class Files(Protocol):
 class ResultStore(Protocol):
     """Where goes what is too large for a message."""
 
-    async def put(self, task_id: str, payload: bytes) -> str:
-        """Store, and return the reference ``bucket/key``. Raises FileError."""
+    async def put_result(self, task_id: str, payload: bytes) -> str:
+        """Store a result, and return the reference ``bucket/key``. Raises FileError."""
+        ...
+
+    async def put_letter(self, task_id: str, payload: bytes) -> str:
+        """Store a dead letter's value, and return the reference ``bucket/key``. Raises FileError."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Builds every part from settings, starts them in order, stops them in reverse."""

@@ -1,0 +1,97 @@
+"""The object store and the way from an object to a local file and its text."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from llm_service.errors import FileError
+from llm_service.files.conversion.converter import Converter
+from llm_service.files.conversion.policy import ConversionPolicy
+from llm_service.files.fetch import Fetcher, FetchPolicy
+from llm_service.files.folder_store import FolderStore
+from llm_service.files.minio_store import MinioConnection, MinioStore
+from llm_service.files.store import LocalFile, ObjectStore
+from llm_service.resilience.clock import Clock
+from llm_service.settings import Settings
+
+
+def build_store(settings: Settings) -> ObjectStore | None:
+    """The store that is configured: a folder, MinIO, or none."""
+    minio = settings.minio
+    if minio.folder is not None:
+        return FolderStore(minio.folder)
+    if not minio.configured or minio.endpoint is None or minio.access_key is None or minio.secret_key is None:
+        return None
+    return MinioStore(
+        MinioConnection(
+            endpoint=minio.endpoint,
+            access_key=minio.access_key.get_secret_value(),
+            secret_key=minio.secret_key.get_secret_value(),
+            secure=minio.use_ssl,
+            region=minio.region,
+            ca_bundle=minio.ca_bundle,
+            connect_timeout_s=minio.connect_timeout_s,
+            read_timeout_s=minio.read_timeout_s,
+            max_connections=settings.worker.executor_max_workers,
+        )
+    )
+
+
+class TaskFiles:
+    """The files of tasks, over whatever store there is."""
+
+    def __init__(
+        self, settings: Settings, store: ObjectStore | None, executor: ThreadPoolExecutor, clock: Clock
+    ) -> None:
+        files = settings.files
+        self._fetcher = (
+            Fetcher(
+                store,
+                FetchPolicy(
+                    default_bucket=settings.minio.bucket_name,
+                    allowed_buckets=settings.minio.readable_buckets,
+                    max_bytes=files.max_bytes,
+                    total_timeout_s=files.download_timeout_s,
+                ),
+                executor,
+                files.temp_folder or Path(tempfile.gettempdir()),
+                clock,
+            )
+            if store is not None
+            else None
+        )
+        self._converter = Converter(
+            ConversionPolicy(
+                processes=files.conversion_processes,
+                timeout_s=files.conversion_timeout_s,
+                memory_bytes=files.conversion_memory_mb * 1024 * 1024,
+                max_output_chars=files.conversion_max_chars,
+            )
+        )
+
+    async def start(self) -> None:
+        if self._fetcher is not None:
+            await self._fetcher.start()
+            await self._converter.start()
+
+    @asynccontextmanager
+    async def fetch(self, path: str, name: str | None) -> AsyncIterator[LocalFile]:
+        if self._fetcher is None:
+            raise FileError(
+                "the task names a file, and this service has no object store: set MINIO_ENDPOINT and its keys, "
+                "or STORAGE_FOLDER"
+            )
+        async with self._fetcher.fetch(path, name) as file:
+            yield file
+
+    async def to_text(self, file: LocalFile) -> str:
+        return await self._converter.to_text(file)
+
+    async def close(self) -> None:
+        await self._converter.close()
+        if self._fetcher is not None:
+            await self._fetcher.close()

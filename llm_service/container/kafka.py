@@ -1,0 +1,55 @@
+"""The Kafka parts, from settings."""
+
+from __future__ import annotations
+
+from llm_service.kafka.config import ConnectionConfig, GroupConfig
+from llm_service.kafka.consumer import ConsumerPolicy
+from llm_service.kafka.topics import TopicNames
+from llm_service.settings import Settings
+
+
+def connection_config(settings: Settings) -> ConnectionConfig:
+    kafka = settings.kafka
+    return ConnectionConfig(
+        bootstrap_servers=kafka.bootstrap_servers,
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=kafka.sasl_username,
+        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password is not None else None,
+        ssl_ca_location=kafka.ssl_ca_location,
+        ssl_certificate_location=kafka.ssl_certificate_location,
+        ssl_key_location=kafka.ssl_key_location,
+    )
+
+
+def group_config(settings: Settings) -> GroupConfig:
+    kafka = settings.kafka
+    return GroupConfig(
+        group_id=kafka.group_id,
+        auto_offset_reset=kafka.auto_offset_reset,
+        group_protocol=kafka.group_protocol,
+        assignment_strategy=kafka.assignment_strategy,
+        group_instance_id=kafka.group_instance_id,
+        session_timeout_ms=kafka.session_timeout_ms,
+        heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+        max_poll_interval_ms=kafka.max_poll_interval_ms,
+    )
+
+
+def topic_names(settings: Settings) -> TopicNames:
+    kafka = settings.kafka
+    return TopicNames(kafka.tasks_topic, kafka.status_topic, kafka.dlq_topic)
+
+
+def window(settings: Settings) -> int:
+    """Twice the pool: while one half works the other half is here, so that no slot waits for a fetch."""
+    return 2 * settings.worker.max_concurrent_tasks
+
+
+def consumer_policy(settings: Settings) -> ConsumerPolicy:
+    return ConsumerPolicy(
+        topics=(settings.kafka.tasks_topic,),
+        window=window(settings),
+        poll_timeout_s=settings.kafka.consumer_poll_timeout_s,
+        commit_interval_s=settings.kafka.commit_interval_ms / 1000,
+    )

@@ -1,0 +1,77 @@
+"""The providers a deployment has, each with its guard."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+
+from llm_service import events
+from llm_service.errors import SettingsInvalid
+from llm_service.providers import registry
+from llm_service.providers.gigachat_options import concurrency_for_scope
+from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.resilience.breaker import BreakerPolicy
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.retry import RetryPolicy
+from llm_service.settings import Settings
+
+EXTRACTIVE = "extractive"
+_BUILT_IN = frozenset({"gigachat", "ollama", EXTRACTIVE})
+
+
+def configured_providers(settings: Settings) -> list[str]:
+    """Names, the default first: what LLM_PROVIDER names, else GigaChat, else Ollama, else extractive.
+
+    A third party's provider is there when its package is installed. Raises SettingsInvalid when LLM_PROVIDER
+    names one that is not.
+    """
+    names = [name for name in registry.installed() if name not in _BUILT_IN]
+    if settings.ollama.configured:
+        names.insert(0, "ollama")
+    if settings.gigachat.configured:
+        names.insert(0, "gigachat")
+    wanted = settings.worker.default_provider
+    first = wanted or next((name for name in names if name in _BUILT_IN), EXTRACTIVE)
+    names.append(EXTRACTIVE)
+    if first not in names:
+        raise SettingsInvalid(
+            f"LLM_PROVIDER={first}: no such provider is installed and configured; there are: {', '.join(names)}"
+        )
+    return [first, *(name for name in names if name != first)]
+
+
+def build_guards(
+    settings: Settings, clock: Clock, rng: random.Random, observe: events.Observer
+) -> dict[str, Guard]:
+    """A guard around each configured provider, the default first."""
+    guards = {}
+    for name in configured_providers(settings):
+        context = registry.ProviderContext(_options(settings, name), clock, rng, lambda: str(uuid.uuid4()))
+        policy = GuardPolicy(
+            max_concurrency=_concurrency(settings, name),
+            retry=RetryPolicy(
+                settings.retry.max_retries, settings.retry.initial_delay_s, settings.retry.max_delay_s
+            ),
+            breaker=BreakerPolicy(settings.breaker.failure_threshold, settings.breaker.timeout_s),
+            call_timeout_s=settings.retry.call_timeout_s,
+        )
+        guards[name] = Guard(registry.build(name, context), policy, clock, rng, observe)
+    return guards
+
+
+def _options(settings: Settings, name: str) -> Mapping[str, object]:
+    if name == "gigachat":
+        return settings.gigachat.model_dump()
+    if name == "ollama":
+        return settings.ollama.model_dump()
+    return settings.provider_options(name)
+
+
+def _concurrency(settings: Settings, name: str) -> int:
+    """Calls at once; a provider without a limit of its own has the pool's."""
+    if name == "gigachat":
+        return settings.gigachat.max_concurrent or concurrency_for_scope(settings.gigachat.scope)
+    if name == "ollama":
+        return settings.ollama.max_concurrent
+    return settings.worker.max_concurrent_tasks

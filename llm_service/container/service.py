@@ -1,0 +1,224 @@
+"""The service: all parts, started in order, stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+
+from llm_service import events
+from llm_service.container.bootstrap import Bootstrap
+from llm_service.container.files import TaskFiles, build_store
+from llm_service.container.kafka import (
+    connection_config,
+    consumer_policy,
+    group_config,
+    topic_names,
+    window,
+)
+from llm_service.container.providers import build_guards
+from llm_service.container.watch import Check, Watch
+from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
+from llm_service.files.results import ClaimCheck
+from llm_service.kafka.config import consumer_properties, producer_properties
+from llm_service.kafka.confluent import ConfluentConsumer
+from llm_service.kafka.health import ClusterHealth, threadsafe
+from llm_service.kafka.publisher import Publisher
+from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
+from llm_service.kafka.source import KafkaSource
+from llm_service.kafka.topics import TopicFacts, survey
+from llm_service.prompts.catalogue import Catalogue
+from llm_service.providers.guard import Guard
+from llm_service.resilience.clock import Clock
+from llm_service.settings import Settings
+from llm_service.tasks.intake import TaskIntake
+from llm_service.tasks.life import TaskLife, Tools
+from llm_service.tasks.outcome import OutcomePolicy, Outcomes
+from llm_service.tasks.plan import PlanDefaults
+from llm_service.tasks.pool import WorkerPool
+from llm_service.tasks.window import DedupWindow
+from llm_service.tasks.work import FetchRetries, Work
+
+STORE = "object store"
+_REQUEST_S = 5.0
+"""One look at the cluster at start; five attempts make half a minute with the pauses between them."""
+_CLOSE_S = 10.0
+"""Leaving the group takes a round trip or two; a broker that is away must not keep the process."""
+
+
+class Service:
+    """One worker. ``start`` it, then ``run`` until it is asked to stop."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, rng: random.Random, observe: events.Observer
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.observe = observe
+        self.started_at = clock.monotonic()
+        self.stopping = False
+        self._rng = rng
+        self._executor = ThreadPoolExecutor(settings.worker.executor_max_workers, "files")
+        self._parts = AsyncExitStack()
+        self._catalogue = Catalogue.load(settings.worker.prompts_file)
+        self.store = build_store(settings)
+        self.files = TaskFiles(settings, self.store, self._executor, clock)
+        self.guards: dict[str, Guard] = build_guards(settings, clock, rng, observe)
+        self.window = DedupWindow(max(settings.worker.dedup_window_size, window(settings)))
+        self.pool = WorkerPool(
+            settings.worker.max_concurrent_tasks, settings.worker.priority_aging_s, self._on_blocked
+        )
+        self.health = ClusterHealth(observe)
+        self.watch = Watch(self._checks(), clock, observe)
+        self._source: KafkaSource | None = None
+        self._intake: TaskIntake | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    # --- starting -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Raises BootstrapFailed naming the component, SettingsInvalid, PromptCatalogueInvalid."""
+        bootstrap = Bootstrap(self.clock, self.settings.app.bootstrap_retry_delay_s, self.observe)
+        facts = await bootstrap.reach("kafka", self._survey)
+        if self.store is not None:
+            await bootstrap.reach(STORE, self._check_store)
+        await bootstrap.reach(self.default_provider, self.guards[self.default_provider].provider.health)
+        self._parts.callback(self._executor.shutdown, wait=False, cancel_futures=True)
+        for guard in self.guards.values():
+            self._parts.push_async_callback(guard.close)
+        await self.files.start()
+        self._parts.push_async_callback(self.files.close)
+        self.watch.start()
+        self._parts.push_async_callback(self.watch.close)
+        self._start_kafka(facts)
+
+    def _start_kafka(self, facts: TopicFacts) -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_trouble(trouble: str) -> None:
+            loop.call_soon_threadsafe(self._on_trouble, trouble)
+
+        self.health = ClusterHealth(threadsafe(self.observe, loop))
+        connection = connection_config(self.settings)
+        kafka = self.settings.kafka
+        publisher = Publisher(
+            producer_properties(
+                connection, int(kafka.publish_timeout_s * 1000), kafka.message_max_bytes, self.health.on_error
+            )
+        )
+        publisher.start()
+        self._parts.push_async_callback(publisher.close, _CLOSE_S)
+        consumer = ConfluentConsumer(
+            consumer_properties(
+                connection, group_config(self.settings), self.health.on_error, self.health.on_statistics
+            ),
+            on_trouble,
+        )
+        topics = OutcomeTopics(facts.status, facts.dead_letter)
+        settler = AtLeastOnceSettler(publisher, lambda: source, topics, self.clock, self.observe)
+        sink = KafkaStatusSink(publisher, facts.status)
+        intake = TaskIntake(TaskLife(self._tools(facts, settler, sink)).live)
+        source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe)
+        self._intake, self._source = intake, source
+        self._ended = source.start()
+
+    def _tools(self, facts: TopicFacts, settler: AtLeastOnceSettler, sink: KafkaStatusSink) -> Tools:
+        kafka = self.settings.kafka
+        files = self.settings.files
+        claims = (
+            ClaimCheck(self.store, self.settings.minio.bucket_name, self._executor) if self.store else None
+        )
+        policy = OutcomePolicy(
+            worker_id=self.settings.worker.worker_id,
+            encoding=kafka.result_encoding,
+            status_max_bytes=min(facts.status_max_bytes, kafka.message_max_bytes),
+            dead_letter_max_bytes=min(facts.dead_letter_max_bytes, kafka.message_max_bytes),
+        )
+        return Tools(
+            window=self.window,
+            pool=self.pool,
+            work=Work(
+                self.files, self.guards, self.clock, self._rng, self.observe, FetchRetries(files.max_retries)
+            ),
+            outcomes=Outcomes(policy, claims, self.clock),
+            settler=settler,
+            progress=sink,
+            guards=self.guards,
+            catalogue=lambda: self._catalogue,
+            defaults=PlanDefaults(self.settings.worker.default_prompt_id, self.default_provider),
+            clock=self.clock,
+            observe=self.observe,
+        )
+
+    async def _survey(self) -> TopicFacts:
+        return await asyncio.to_thread(
+            survey, connection_config(self.settings), topic_names(self.settings), _REQUEST_S
+        )
+
+    async def _check_store(self) -> None:
+        if self.store is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._executor, self.store.check, self.settings.minio.bucket_name)
+
+    # --- running --------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then drain. Raises ConsumerFatal when the consumer can't go on."""
+        if self._ended is None:
+            raise RuntimeError("start() comes first")
+        ended = self._ended
+        waiting = asyncio.create_task(stop.wait())
+        ended.add_done_callback(lambda _: waiting.cancel())
+        await asyncio.wait([waiting])
+        await self.stop()
+        ended.result()
+
+    def reload_prompts(self) -> Catalogue | PromptCatalogueInvalid:
+        """Read the catalogue again; a wrong one leaves the old in use and is returned as its error."""
+        try:
+            self._catalogue = Catalogue.load(self.settings.worker.prompts_file)
+        except PromptCatalogueInvalid as error:
+            return error
+        return self._catalogue
+
+    async def stop(self) -> None:
+        """Stop taking, drain, commit, leave, close; what is cut short is neither done nor FAILED."""
+        if self.stopping:
+            return
+        self.stopping = True
+        if self._source is not None and self._intake is not None:
+            self._source.stop_taking()
+            await self._intake.drain(self.settings.worker.shutdown_timeout_s)
+            await self._source.close(_CLOSE_S)
+        await self._parts.aclose()
+
+    # --- looking --------------------------------------------------------------------------------
+
+    @property
+    def default_provider(self) -> str:
+        """Who answers tasks that name nobody."""
+        return next(iter(self.guards))
+
+    @property
+    def source(self) -> KafkaSource | None:
+        return self._source
+
+    def _checks(self) -> dict[str, Check]:
+        checks: dict[str, Check] = {self.default_provider: self._check_provider}
+        return checks if self.store is None else checks | {STORE: self._check_store}
+
+    async def _check_provider(self) -> None:
+        guard = self.guards[self.default_provider]
+        if guard.is_open:
+            # The breaker looks for itself when it is time to; until then nobody asks.
+            raise ProviderUnavailable(guard.reason)
+        await guard.provider.health()
+
+    def _on_blocked(self, blocked: int) -> None:
+        if self._source is not None:
+            room = int(window(self.settings) * self.settings.worker.waiting_share)
+            self._source.excuse(min(blocked, room))
+
+    def _on_trouble(self, trouble: str) -> None:
+        self.observe(events.ConnectionChanged("kafka", up=self.health.up, reason=trouble))
