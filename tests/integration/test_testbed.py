@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 
+import asyncpg
+import jsonschema
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from ollama import AsyncClient
 
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
+from tests.services.ollama import Ollama
+from tests.services.postgres import Postgres
 
 
 async def test_kafka_keeps_what_was_produced_over_a_kill(kafka: Kafka) -> None:
@@ -55,6 +61,58 @@ def test_a_killed_service_is_down_until_it_is_started(minio: MinioServer) -> Non
     minio.start()
     assert minio.is_running()
     assert time.monotonic() - began < 30
+
+
+async def test_postgres_keeps_a_committed_row_over_a_kill(postgres: Postgres) -> None:
+    dsn = await asyncio.to_thread(postgres.database)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE letter (body text)")
+    await connection.execute("INSERT INTO letter VALUES ($1)", "письмо")
+    await asyncio.to_thread(postgres.restart)
+    connection.terminate()
+    connection = await asyncpg.connect(dsn)
+    assert await connection.fetchval("SELECT body FROM letter") == "письмо"
+    await connection.close()
+
+
+async def test_each_asked_for_postgres_database_is_its_own(postgres: Postgres) -> None:
+    first, second = [await asyncio.to_thread(postgres.database) for _ in range(2)]
+    connection = await asyncpg.connect(first)
+    await connection.execute("CREATE TABLE letter (body text)")
+    await connection.close()
+    connection = await asyncpg.connect(second)
+    assert await connection.fetchval("SELECT to_regclass('letter')") is None
+    await connection.close()
+
+
+async def test_ollama_keeps_to_a_schema(ollama: Ollama) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "count": {"type": "integer"}},
+        "required": ["city", "count"],
+    }
+    client = AsyncClient(host=ollama.base_url, timeout=60)
+    messages = [{"role": "system", "content": "Отвечай кратко."}, {"role": "user", "content": "Какой город?"}]
+    answer = await client.chat(model=ollama.model, messages=messages, format=schema, options={"seed": 7})
+    assert answer.message.content is not None
+    jsonschema.validate(json.loads(answer.message.content), schema)
+    assert answer.done_reason == "stop"
+
+
+async def test_ollama_answers_in_words_and_ends(ollama: Ollama) -> None:
+    client = AsyncClient(host=ollama.base_url, timeout=60)
+    messages = [{"role": "user", "content": "Как дела?"}]
+    answer = await client.chat(model=ollama.model, messages=messages, options={"seed": 7})
+    assert answer.message.content
+    assert answer.done_reason == "stop"
+    assert answer.prompt_eval_count is not None
+    assert answer.prompt_eval_count > len("Как дела?".encode())
+
+
+async def test_ollama_comes_back_with_its_model(ollama: Ollama) -> None:
+    await asyncio.to_thread(ollama.restart)
+    listed = await AsyncClient(host=ollama.base_url, timeout=60).list()
+    assert [model.model for model in listed.models] == [f"{ollama.model}:latest"]
 
 
 async def _read(kafka: Kafka, topic: str, count: int) -> set[str]:

@@ -6,6 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
+from tests.services.ollama import Ollama
+from tests.services.postgres import Postgres
 from tests.services.runtime import Foreign, Unavailable
 
 
@@ -23,4 +25,22 @@ def minio(address: str) -> MinioServer:
     access, secret = unquote(parts.username), unquote(parts.password)
     service = MinioServer(endpoint, access, secret, Foreign(endpoint), f"S3 store at {endpoint}")
     service.start()
+    return service
+
+
+def postgres(address: str) -> Postgres:
+    parts = urlsplit(address)
+    service = Postgres(
+        address, Foreign("the Postgres of TEST_POSTGRES"), f"PostgreSQL at {parts.hostname}:{parts.port}"
+    )
+    service.start()
+    service.how = f"PostgreSQL {service.version()} at {parts.hostname}:{parts.port or 5432}"
+    return service
+
+
+def ollama(address: str) -> Ollama:
+    service = Ollama(address.rstrip("/"), Foreign(address), f"Ollama at {address}")
+    service.start()
+    service.how = f"Ollama {service.version()} at {address}, random-weight model"
+    service.create_model()
     return service

@@ -36,10 +36,6 @@ class Cache:
                 self._build(name, final, build)
         return final
 
-    def has(self, name: str, recipe: str) -> bool:
-        digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
-        return (self._root / f"{name}-{digest}").is_dir()
-
     def _build(self, name: str, final: Path, build: Callable[[Path], None]) -> None:
         self._say(f"{name}: building once into {self._root}")
         began = time.monotonic()

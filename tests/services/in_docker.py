@@ -7,10 +7,14 @@ import secrets
 from tests.services.containers import Container
 from tests.services.kafka import PROPERTIES, VERSION, Kafka
 from tests.services.minio import MinioServer
+from tests.services.ollama import VERSION as OLLAMA_VERSION
+from tests.services.ollama import Ollama
 from tests.services.ports import free_port
+from tests.services.postgres import Postgres
 
 # The last image that MinIO published; later releases are source only.
 _MINIO = "RELEASE.2025-09-07T16-13-09Z"
+_POSTGRES = "17"
 
 
 def kafka(containers: list[Container]) -> Kafka:
@@ -36,4 +40,26 @@ def minio(containers: list[Container]) -> MinioServer:
     containers.append(container)
     service = MinioServer(f"http://127.0.0.1:{port}", "testbed", secret, container, f"MinIO {_MINIO}, Docker")
     service.start()
+    return service
+
+
+def postgres(containers: list[Container]) -> Postgres:
+    port, secret = free_port(), secrets.token_hex(16)
+    env = {"POSTGRES_USER": "testbed", "POSTGRES_PASSWORD": secret, "POSTGRES_DB": "postgres"}
+    container = Container.of(f"postgres:{_POSTGRES}", {5432: port}, env)
+    containers.append(container)
+    dsn = f"postgresql://testbed:{secret}@127.0.0.1:{port}/postgres"
+    service = Postgres(dsn, container, f"PostgreSQL {_POSTGRES}, Docker")
+    service.start()
+    return service
+
+
+def ollama(containers: list[Container]) -> Ollama:
+    port = free_port()
+    container = Container.of(f"ollama/ollama:{OLLAMA_VERSION}", {11434: port}, {})
+    containers.append(container)
+    how = f"Ollama {OLLAMA_VERSION}, Docker, random-weight model"
+    service = Ollama(f"http://127.0.0.1:{port}", container, how)
+    service.start()
+    service.create_model()
     return service

@@ -30,10 +30,6 @@ def prepare(cache: Cache) -> Path:
     return cache.get(f"kafka-{VERSION}", _pom(), _copy_jars) / "libs"
 
 
-def is_prepared(cache: Cache) -> bool:
-    return cache.has(f"kafka-{VERSION}", _pom())
-
-
 def start(cache: Cache, reaper: Reaper, folder: Path) -> Kafka:
     """A broker on free ports with its data in the folder. Raises Unavailable."""
     jars, java_path = prepare(cache), java()

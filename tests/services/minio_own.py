@@ -24,10 +24,6 @@ def prepare(cache: Cache) -> Path:
     )
 
 
-def is_prepared(cache: Cache) -> bool:
-    return cache.has("minio", _MODULE)
-
-
 def start(cache: Cache, reaper: Reaper, folder: Path) -> MinioServer:
     """A server on a free port with its data in the folder. Raises Unavailable."""
     binary, port, secret = prepare(cache), free_port(), secrets.token_hex(16)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.services import at_address, in_docker, kafka_own, minio_own
+from tests.services import at_address, in_docker, kafka_own, minio_own, ollama_own, postgres_own
 from tests.services.cache import Cache
 from tests.services.containers import Container
 from tests.services.reaper import Reaper
@@ -34,6 +34,10 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
         for offer in (
             Offer("kafka", at_address.kafka, in_docker.kafka, kafka_own.start, kafka_own.prepare),
             Offer("minio", at_address.minio, in_docker.minio, minio_own.start, minio_own.prepare),
+            Offer(
+                "postgres", at_address.postgres, in_docker.postgres, postgres_own.start, postgres_own.prepare
+            ),
+            Offer("ollama", at_address.ollama, in_docker.ollama, ollama_own.start, ollama_own.prepare),
         )
     }
 )

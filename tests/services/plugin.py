@@ -12,6 +12,8 @@ import pytest
 from tests.services.bed import NAMES, Bed
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
+from tests.services.ollama import Ollama
+from tests.services.postgres import Postgres
 from tests.services.runtime import Unavailable
 from tests.services.service import Service
 from tests.services.wishes import Wishes
@@ -107,6 +109,18 @@ def kafka(pytestconfig: pytest.Config) -> Kafka:
 def minio(pytestconfig: pytest.Config) -> MinioServer:
     """A real MinIO. Shared: make a bucket of your own by ``minio.bucket()``."""
     return _service(pytestconfig, "minio", MinioServer)
+
+
+@pytest.fixture(scope="session")
+def postgres(pytestconfig: pytest.Config) -> Postgres:
+    """A real PostgreSQL. Shared: make a database of your own by ``postgres.database()``."""
+    return _service(pytestconfig, "postgres", Postgres)
+
+
+@pytest.fixture(scope="session")
+def ollama(pytestconfig: pytest.Config) -> Ollama:
+    """A real Ollama whose ``ollama.model`` has random weights and keeps to a schema."""
+    return _service(pytestconfig, "ollama", Ollama)
 
 
 def _service(config: pytest.Config, name: str, kind: type[S]) -> S:

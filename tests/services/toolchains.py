@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.services.cache import Cache
@@ -53,6 +54,9 @@ def go(cache: Cache, oldest: tuple[int, int]) -> str:
     return str(found[0])
 
 
-def go_install(go_path: str, module: str, target: Path, env: dict[str, str] | None = None) -> None:
+def go_install(
+    go_path: str, module: str, target: Path, env: Mapping[str, str] | None = None, link_flags: str = ""
+) -> None:
     """``go install`` one command into a folder; its module and build caches are the user's own."""
-    run([go_path, "install", module], {"GOBIN": str(target), "GOFLAGS": "-buildvcs=false", **(env or {})})
+    settings = {"GOBIN": str(target), "GOFLAGS": "-buildvcs=false", **(env or {})}
+    run([go_path, "install", f"-ldflags=-s -w {link_flags}", module], settings)
