@@ -1,0 +1,227 @@
+"""GigaChat's endpoints: the SDK's calls with our connection, our token and our errors.
+
+The SDK's endpoint functions (``gigachat.api``) are used and not its client class: the class reads GIGACHAT_* from
+the environment for whatever is not given (and None counts as not given: user, password, flags, certificate), fails on a
+GIGACHAT_FLAGS that is no JSON whatever is given, has one timeout for everything, and cannot share one refresh of
+the token (see gigachat_token). The functions take a connection and a token, and nothing else decides; they never retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from gigachat import api
+from gigachat.exceptions import AuthenticationError, ResponseError
+from gigachat.models.chat import Chat
+
+from llm_service.errors import (
+    ModelNotFound,
+    ProviderAccountError,
+    ProviderAnswerInvalid,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderUnavailable,
+)
+from llm_service.providers.gigachat_options import GigaChatOptions, tls
+from llm_service.providers.gigachat_stream import answer_of
+from llm_service.providers.gigachat_token import (
+    AccessToken,
+    FixedToken,
+    KeyToken,
+    TokenSource,
+    is_authorization_key,
+)
+from llm_service.providers.http_errors import Refusal, excerpt, from_status, from_transport, silent
+from llm_service.providers.protocol import Completion
+from llm_service.providers.transport import transport
+from llm_service.resilience.clock import Clock
+
+VENDOR = "GigaChat"
+
+ACCOUNT_HINT = "check GIGACHAT_ACCESS_TOKEN, GIGACHAT_SCOPE and the address for tokens"
+
+SLOWEST_UPLOAD = 50_000
+"""Bytes a second; slower than that an upload is given up. 40 MB, the vendor's limit, then take 13 minutes."""
+
+Result = TypeVar("Result")
+
+
+class GigaChatClient:
+    """One account. Errors raised by every method are of ``errors.ProviderError``."""
+
+    def __init__(self, options: GigaChatOptions, clock: Clock) -> None:
+        # The SDK logs a chunk it can't read with the model's words in it; what it warns of, we raise.
+        logging.getLogger("gigachat").setLevel(logging.CRITICAL + 1)
+        context = tls(options)
+        self._options = options
+        self._clock = clock
+        self._http = httpx.AsyncClient(
+            base_url=options.base_url,
+            transport=transport(context, options.max_connections),
+            timeout=options.timeouts.for_httpx(),
+            headers={"Accept-Encoding": "identity"},
+        )
+        # A connection of its own: waiting calls must never keep the token they wait for from being asked for.
+        self._oauth = httpx.AsyncClient(
+            transport=transport(context, 1),
+            timeout=options.timeouts.for_httpx(),
+            headers={"Accept-Encoding": "identity"},
+        )
+        self._tokens: TokenSource = (
+            KeyToken(self._ask_token, clock)
+            if is_authorization_key(options.access_token)
+            else FixedToken(options.access_token)
+        )
+
+    async def chat(self, chat: Chat) -> Completion:
+        """A streamed answer, whole. Raises ModelNotFound for HTTP 404, ProviderStreamCut when its end is missing."""
+
+        async def ask(token: str) -> Completion:
+            chunks = api.chat.stream_async(self._http, chat=chat, access_token=token)
+            return await answer_of(chunks, VENDOR, self._options.timeouts, self._clock)
+
+        try:
+            return await self._authorized("answer the chat", None, ask)
+        except _NotFound as error:
+            raise ModelNotFound(
+                f"GigaChat has no model {excerpt(chat.model or '')!r} ({error.message}); "
+                "`models` of the provider lists those of the account."
+            ) from None
+
+    async def upload(self, path: Path, name: str, content_type: str, size: int) -> str:
+        """Store a file at the vendor and give its id."""
+
+        async def send(token: str) -> str:
+            # Opened anew for each try, so that the second begins at the start; httpx reads it in pieces of 64 kB.
+            file = await asyncio.to_thread(path.open, "rb")
+            try:
+                stored = await api.files.upload_file_async(
+                    self._http, file=(name, file, content_type), access_token=token
+                )
+            finally:
+                file.close()
+            return stored.id_
+
+        limit = self._options.timeouts.first_s + size / SLOWEST_UPLOAD
+        return await self._authorized(f"store the file {excerpt(name)!r}", limit, send)
+
+    async def delete(self, file_id: str) -> None:
+        """Delete a stored file; one that is gone already is deleted."""
+
+        async def remove(token: str) -> None:
+            try:
+                await api.files.delete_file_async(self._http, file=file_id, access_token=token)
+            except ResponseError as error:
+                if error.status_code not in {204, 404}:
+                    raise
+
+        await self._authorized("delete a file", self._options.timeouts.first_s, remove)
+
+    async def models(self) -> Sequence[str]:
+        """Names of the account's models."""
+
+        async def ask(token: str) -> Sequence[str]:
+            found = await api.models.get_models_async(self._http, access_token=token)
+            return [model.id_ for model in found.data]
+
+        return await self._authorized("list its models", self._options.timeouts.first_s, ask)
+
+    async def balance(self) -> Sequence[float]:
+        """What is left of each prepaid package. An account that pays as it goes has none: HTTP 403."""
+
+        async def ask(token: str) -> Sequence[float]:
+            found = await api.tools.get_balance_async(self._http, access_token=token)
+            return [entry.value for entry in found.balance]
+
+        return await self._authorized("tell the balance", self._options.timeouts.first_s, ask)
+
+    async def close(self) -> None:
+        await self._tokens.close()
+        await self._http.aclose()
+        await self._oauth.aclose()
+
+    async def _authorized(
+        self, action: str, limit_s: float | None, call: Callable[[str], Awaitable[Result]]
+    ) -> Result:
+        """Make the call with a token, and once more with a new one when the vendor refuses the first by 401."""
+        token = await self._tokens.token()
+        try:
+            return await self._made(action, limit_s, token, call)
+        except _TokenRefused:
+            token = await self._tokens.renewed(token)
+        try:
+            return await self._made(action, limit_s, token, call)
+        except _TokenRefused:
+            raise ProviderAccountError(
+                f"GigaChat refused to {action} with HTTP 401, with a new token too ({ACCOUNT_HINT})."
+            ) from None
+
+    async def _made(
+        self, action: str, limit_s: float | None, token: str, call: Callable[[str], Awaitable[Result]]
+    ) -> Result:
+        with self._errors(action, self._options.base_url, token):
+            async with asyncio.timeout(limit_s):
+                return await call(token)
+
+    async def _ask_token(self) -> AccessToken:
+        """Nothing is spent at the token server: whatever fails there is an outage, or the account."""
+        try:
+            with self._errors("give an access token", self._options.oauth_url, ""):
+                async with asyncio.timeout(self._options.timeouts.first_s):
+                    got = await api.auth.auth_async(
+                        self._oauth,
+                        url=self._options.oauth_url,
+                        credentials=self._options.access_token,
+                        scope=self._options.scope,
+                    )
+        except (ProviderUnavailable, ProviderRateLimited):
+            raise
+        except ProviderError as error:
+            kind = ProviderUnavailable if error.spent else ProviderAccountError
+            hint = "" if error.spent else f" ({ACCOUNT_HINT})"
+            raise kind(f"{error.message}{hint}", retry_after=error.retry_after) from None
+        return AccessToken.of(got.access_token, got.expires_at)
+
+    @contextmanager
+    def _errors(self, action: str, address: str, token: str) -> Iterator[None]:
+        """The SDK's and httpx's exceptions become ours; theirs are left out of the chain, as their text holds headers."""
+        try:
+            yield
+        except ResponseError as error:
+            raise self._refused(error, action, token) from None
+        except httpx.HTTPError as error:
+            url = httpx.URL(address)
+            raise from_transport(
+                error, VENDOR, f"{url.host}:{url.port or 443}", self._options.timeouts
+            ) from None
+        except TimeoutError:
+            raise silent(VENDOR, self._options.timeouts) from None
+        except (ValueError, TypeError, KeyError) as error:  # what the SDK's parsing ends with
+            raise ProviderAnswerInvalid(
+                f"GigaChat's answer to the request to {action} is not of the form it documents ({type(error).__name__})."
+            ) from None
+
+    def _refused(self, error: ResponseError, action: str, token: str) -> ProviderError:
+        secrets = (token, self._options.access_token)
+        body = (error.content or b"").decode("utf-8", "replace")
+        said = excerpt(body, secrets)
+        refusal = Refusal(VENDOR, action, error.status_code, error.headers or {}, said)
+        if isinstance(error, AuthenticationError) and token:
+            return _TokenRefused(refusal.sentence)
+        if error.status_code == 404:
+            return _NotFound(refusal.sentence)
+        return from_status(refusal, self._clock.now())
+
+
+class _TokenRefused(ProviderAccountError):
+    """GigaChat refused the access token (HTTP 401)."""
+
+
+class _NotFound(ProviderError):
+    """GigaChat has no such thing (HTTP 404)."""

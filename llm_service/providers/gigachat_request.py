@@ -1,0 +1,151 @@
+"""A request in GigaChat's words: which documents go as files, and how messages refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gigachat.models.chat import Chat, Messages, MessagesRole
+
+from llm_service.errors import RequestUnsupported
+from llm_service.providers.inline import inline_documents, schema_in_words
+from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
+
+OFFICE = "application/vnd.openxmlformats-officedocument"
+
+UPLOAD_TYPES = {
+    "text/plain": "text/plain",
+    "application/msword": "application/msword",
+    f"{OFFICE}.wordprocessingml.document": f"{OFFICE}.wordprocessingml.document",
+    "application/pdf": "application/pdf",
+    "application/epub+zip": "application/epub",
+    "application/vnd.ms-powerpoint": "application/ppt",
+    f"{OFFICE}.presentationml.presentation": "application/pptx",
+    f"{OFFICE}.spreadsheetml.sheet": "application/vnd.ms-excel",
+}
+"""The registered content type and the one GigaChat wants instead (developers.sber.ru, working with files)."""
+
+PICTURE_TYPES = {kind: kind for kind in ("image/jpeg", "image/png", "image/tiff", "image/bmp")}
+
+UPLOAD_LIMIT = 40_000_000
+PICTURE_LIMIT = 15_000_000
+PICTURES_LIMIT = 80_000_000
+"""Bytes: of a text document, of a picture, of all pictures of a request. The vendor says MB; the smaller reading."""
+
+PICTURES = 10
+"""In one request; in one message only one."""
+
+TOOLS = frozenset({"functions", "function_call", "tools", "tool_config", "storage"})
+"""Parameters that let a model act. A document's text reaches the model, so no tool is ever offered to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A document the vendor has stored."""
+
+    file_id: str
+    document: Document
+
+    @property
+    def is_picture(self) -> bool:
+        return self.document.content_type in PICTURE_TYPES
+
+
+def vendor_type(document: Document) -> str | None:
+    """The content type to upload a document with; None when it goes as text."""
+    if document.path is None:
+        return None
+    return UPLOAD_TYPES.get(document.content_type) or PICTURE_TYPES.get(document.content_type)
+
+
+def uploads_of(request: CompletionRequest) -> tuple[Document, ...]:
+    """Documents that go as files. Raises RequestUnsupported for what GigaChat takes in no form."""
+    _refuse_unsupported(request)
+    uploads = tuple(document for document in request.documents if vendor_type(document))
+    pictures = [document.size for document in uploads if document.content_type in PICTURE_TYPES]
+    if len(pictures) > PICTURES or sum(pictures) > PICTURES_LIMIT:
+        raise RequestUnsupported(
+            f"GigaChat takes {PICTURES} pictures and {PICTURES_LIMIT // 1_000_000} MB of them in a request; "
+            f"here are {len(pictures)} with {sum(pictures) / 1e6:.1f} MB."
+        )
+    for document in uploads:
+        _refuse_large(document)
+    return uploads
+
+
+def chat_of(request: CompletionRequest, model: str, attachments: Sequence[Attachment]) -> Chat:
+    """The vendor's request. The system message comes first and is one, or the vendor refuses it by 422."""
+    texts = tuple(document for document in request.documents if not vendor_type(document))
+    messages = _with_schema(inline_documents(replace(request, documents=texts)), request)
+    parameters = request.parameters
+    return Chat(
+        model=model,
+        messages=_system(messages) + _turns(messages, attachments),
+        temperature=parameters.temperature,
+        top_p=parameters.top_p,
+        max_tokens=parameters.max_tokens,
+        additional_fields=dict(parameters.extra) or None,
+    )
+
+
+def until_stop(text: str, parameters: Parameters) -> str:
+    """The text before the first stop sequence: GigaChat has no such parameter, so it is kept here."""
+    ends = [at for at in (text.find(stop) for stop in parameters.stop if stop) if at >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def _refuse_unsupported(request: CompletionRequest) -> None:
+    if request.grammar is not None:
+        raise RequestUnsupported("GigaChat takes no grammar; ask for a response_format, or another provider.")
+    if tools := sorted(TOOLS & request.parameters.extra.keys()):
+        raise RequestUnsupported(f"No tools are offered to a model here: leave out {', '.join(tools)}.")
+    for document in request.documents:
+        if document.text is None and vendor_type(document) is None:
+            raise RequestUnsupported(
+                f"GigaChat takes no file of type {document.content_type!r}, and {document.name!r} has no text."
+            )
+
+
+def _refuse_large(document: Document) -> None:
+    limit = PICTURE_LIMIT if document.content_type in PICTURE_TYPES else UPLOAD_LIMIT
+    if document.size > limit:
+        raise RequestUnsupported(
+            f"GigaChat takes files of {document.content_type} up to {limit // 1_000_000} MB; "
+            f"{document.name!r} has {document.size / 1e6:.1f} MB."
+        )
+
+
+def _with_schema(messages: Sequence[Message], request: CompletionRequest) -> tuple[Message, ...]:
+    """GigaChat's own mode for schemas is in beta: the schema goes into words, at the end of the last question."""
+    if request.response_schema is None:
+        return tuple(messages)
+    words = schema_in_words(request.response_schema)
+    if not messages or messages[-1].role != "user":
+        return (*messages, Message("user", words))
+    question = messages[-1].content
+    return (*messages[:-1], Message("user", f"{question}\n\n{words}" if question else words))
+
+
+def _system(messages: Sequence[Message]) -> list[Messages]:
+    texts = [message.content for message in messages if message.role == "system"]
+    return [Messages(role=MessagesRole.SYSTEM, content="\n\n".join(texts))] if texts else []
+
+
+def _turns(messages: Sequence[Message], attachments: Sequence[Attachment]) -> list[Messages]:
+    """Files go with the last message; of the pictures one does, and each other one has a message before it."""
+    turns = [
+        Messages(role=MessagesRole(message.role), content=message.content)
+        for message in messages
+        if message.role != "system"
+    ]
+    if not attachments:
+        return turns
+    files = [attachment.file_id for attachment in attachments if not attachment.is_picture]
+    pictures = [attachment for attachment in attachments if attachment.is_picture]
+    early = [
+        Messages(role=MessagesRole.USER, content=picture.document.name, attachments=[picture.file_id])
+        for picture in pictures[:-1]
+    ]
+    last = turns.pop() if turns else Messages(role=MessagesRole.USER, content="")
+    last.attachments = files + [picture.file_id for picture in pictures[-1:]]
+    return [*turns, *early, last]
