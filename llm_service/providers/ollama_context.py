@@ -1,0 +1,86 @@
+"""How large a context a prompt needs, and how large a one the model has.
+
+Ollama loads a model with a context of ``num_ctx`` tokens (4096 by default) and cuts what is longer, so each request says
+what it needs. Another ``num_ctx`` than the loaded one reloads the model, so there are few sizes: doublings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llm_service.errors import ContextTooLong
+from llm_service.providers.protocol import Message
+
+BYTES_A_TOKEN = 3
+"""Of UTF-8, for the estimate. English text has 4 and more, code and numbers about 3, Russian (2 bytes a letter, 2 to 2.5
+letters a token) 4 to 5, Chinese 3: so the estimate is the lower end for text, and what a tokenizer that knows
+the language badly needs above it, the second size covers."""
+
+MESSAGE_TOKENS = 16
+"""What a chat template puts around a message, at most."""
+
+PICTURE_TOKENS = 2048
+"""What a picture costs a vision model: llava 576, gemma 256, qwen-vl up to about 1,300 at its default."""
+
+ANSWER_TOKENS = 1024
+"""Room for an answer when the request sets no ``max_tokens``."""
+
+SMALLEST = 4096
+"""Ollama's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What /api/show says of a model."""
+
+    context_tokens: int | None
+    sees: bool
+
+    @staticmethod
+    def of(info: Mapping[str, object] | None, capabilities: Sequence[str] | None) -> ModelFacts:
+        """``<architecture>.context_length`` is the length it was trained with."""
+        values = info or {}
+        length = values.get(f"{values.get('general.architecture')}.context_length")
+        return ModelFacts(
+            length if isinstance(length, int) and length > 0 else None, "vision" in (capabilities or ())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ContextNeed:
+    """Tokens for prompt and answer: as estimated, and at the very most."""
+
+    estimate: int
+    most: int
+
+    @staticmethod
+    def of(messages: Sequence[Message], pictures: int, max_tokens: int | None) -> ContextNeed:
+        """At most one token a byte: a tokenizer that knows nothing of the language falls back to bytes."""
+        size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+        around = MESSAGE_TOKENS * (len(messages) + 1) + PICTURE_TOKENS * pictures
+        around += ANSWER_TOKENS if max_tokens is None else max_tokens
+        return ContextNeed(-(-size // BYTES_A_TOKEN) + around, size + around)
+
+
+def context_sizes(need: ContextNeed, model: str, facts: ModelFacts, configured: int) -> tuple[int, ...]:
+    """``num_ctx`` to ask with, and a larger one should the server find the prompt longer than estimated.
+
+    Raises ContextTooLong before any call when even the estimate does not fit.
+    """
+    most = min(configured, facts.context_tokens or configured)
+    if need.estimate > most:
+        source = "the model's own length" if most < configured else "OLLAMA_NUM_CTX_MAX"
+        raise ContextTooLong(
+            f"The prompt and the answer need about {need.estimate} tokens, and {model!r} has a context of {most} "
+            f"({source}); send less text or choose another model."
+        )
+    first, last = _doubled(need.estimate, most), _doubled(need.most, most)
+    return (first,) if first == last else (first, last)
+
+
+def _doubled(tokens: int, most: int) -> int:
+    size = SMALLEST
+    while size < tokens:
+        size *= 2
+    return min(size, most)
