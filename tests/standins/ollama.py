@@ -1,0 +1,123 @@
+"""Ollama's API as its documentation describes it: ``python -m tests.standins.ollama --log FILE …``.
+
+The real server is what tests run against (tests/services); this one is for the faults it can't be made to have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.standins.exchange import Exchange
+from tests.standins.refused import Refused
+from tests.standins.request_log import RequestLog
+from tests.standins.server import Asked, Standin, Told, serve, split
+
+CONTEXT = 32_768
+MODELS: dict[str, list[str]] = {"tiny": ["completion"], "seeing": ["completion", "vision"]}
+ROUTES = {
+    ("POST", "/api/chat"): "chat",
+    ("POST", "/api/show"): "show",
+    ("GET", "/api/tags"): "models",
+    ("GET", "/api/version"): "version",
+}
+
+
+class OllamaStandin(Standin):
+    """Two models, one of which sees."""
+
+    def kind_of(self, exchange: Exchange) -> str:
+        return ROUTES.get((exchange.method, exchange.path), "unknown")
+
+    def read(self, exchange: Exchange, kind: str, body: bytes) -> Asked:
+        if not body:
+            return Asked({})
+        try:
+            content = json.loads(body)
+            texts = [message.get("content") or "" for message in content.get("messages", [])]
+        except (ValueError, AttributeError):
+            return Asked(None)
+        return Asked(content, "\n".join(texts))
+
+    async def answer(self, exchange: Exchange, kind: str, asked: Asked, told: Told) -> str:
+        try:
+            if asked.content is None:
+                raise Refused(400, "invalid request")
+            if kind == "chat":
+                return await self._chat(exchange, asked, told)
+            await exchange.reply(200, self._other(exchange, kind, asked.content))
+        except Refused as refused:
+            return await self.refuse(exchange, refused.status, str(refused))
+        return "answered"
+
+    def refusal(self, status: int, detail: str) -> object:
+        return {"error": detail}
+
+    async def _chat(self, exchange: Exchange, asked: Asked, told: Told) -> str:
+        content = asked.content
+        self._known(content)
+        context = content.get("options", {}).get("num_ctx", 4096)
+        if content.get("truncate") is False and len(asked.text) // 4 > context:
+            raise Refused(400, "the input length exceeds the context length")
+        behaviour = told.behaviour
+        words = told.words(asked.text)
+        pieces = [_line(content["model"], part) for part in split(words, behaviour.chunks)]
+        if behaviour.nochoices:
+            pieces = [b'{"model": "tiny"}\n']
+        if behaviour.badjson:
+            pieces.append(b'{"model": "' + words.encode() + b"\n")
+        if behaviour.error:
+            pieces.append(b'{"error": "the model runner has stopped"}\n')
+        end: dict[str, object] = {"done": True, "done_reason": behaviour.finish or "stop"}
+        if not behaviour.nousage:
+            end |= {"prompt_eval_count": len(asked.text) // 4 + 1, "prompt_eval_duration": 1_000_000}
+        end |= {"eval_count": len(words) // 4 + 1, "eval_duration": 1_000_000, "total_duration": 3_000_000}
+        last = _line(content["model"], "", end)
+        return await self.streamed(exchange, "application/x-ndjson", [*pieces, last], behaviour)
+
+    def _other(self, exchange: Exchange, kind: str, content: Any) -> object:
+        if kind == "show":
+            capabilities = self._known(content)
+            info = {"general.architecture": "llama", "llama.context_length": CONTEXT}
+            return {"details": {"family": "llama"}, "model_info": info, "capabilities": capabilities}
+        if kind == "models":
+            return {"models": [{"model": f"{name}:latest", "name": f"{name}:latest"} for name in MODELS]}
+        if kind == "version":
+            return {"version": "0.17.4"}
+        raise Refused(404, f"no {exchange.path}")
+
+    def _known(self, content: dict[str, Any]) -> list[str]:
+        name = str(content.get("model", "")).removesuffix(":latest")
+        if name not in MODELS:
+            raise Refused(404, f"model '{name}' not found")
+        return MODELS[name]
+
+
+def _line(model: str, words: str, more: dict[str, object] | None = None) -> bytes:
+    value = {
+        "model": model,
+        "created_at": datetime.now(UTC).isoformat(),
+        "message": {"role": "assistant", "content": words},
+        "done": False,
+        **(more or {}),
+    }
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def main() -> None:
+    """Start from the command line; prints one line of JSON with the address when it listens."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--log-bodies", action="store_true")
+    options = parser.parse_args()
+    log = RequestLog(options.log, bodies=options.log_bodies)
+    serve(OllamaStandin(log), options.port, {}, None, None)
+    log.close()
+
+
+if __name__ == "__main__":
+    main()
