@@ -1,0 +1,1 @@
+"""What is kept of tasks beside Kafka: for now the operation log in PostgreSQL, which decides nothing."""

@@ -1,0 +1,1 @@
+SELECT to_regclass('operation_logs') IS NOT NULL
