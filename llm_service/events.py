@@ -178,6 +178,14 @@ class ConnectionChanged:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A dependency refused something and is asked again; nothing is lost."""
+
+    component: str
+    reason: str
+
+
 Event: TypeAlias = (
     TaskReceived
     | MessageSkipped
@@ -196,6 +204,7 @@ Event: TypeAlias = (
     | PartitionsRevoked
     | OffsetsCommitted
     | ConnectionChanged
+    | Trouble
 )
 
 Observer: TypeAlias = Callable[[Event], None]

@@ -30,7 +30,7 @@ class Bootstrap:
             except SettingsInvalid:
                 raise
             except ServiceError as error:
-                self._observe(events.ConnectionChanged(component, up=False, reason=error.message))
+                self._observe(events.Trouble(component, error.message))
                 if left == 0:
                     raise BootstrapFailed(
                         f"Bootstrap failed after {ATTEMPTS} attempts: {component}: {error.message}"

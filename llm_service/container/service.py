@@ -17,6 +17,7 @@ from llm_service.container.kafka import (
     topic_names,
     window,
 )
+from llm_service.container.ledger import build_operation_log
 from llm_service.container.providers import build_guards
 from llm_service.container.watch import Check, Watch
 from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
@@ -28,10 +29,12 @@ from llm_service.kafka.publisher import Publisher
 from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
 from llm_service.kafka.source import KafkaSource
 from llm_service.kafka.topics import TopicFacts, survey
+from llm_service.observability.fan_out import fan_out
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
+from llm_service.tasks.course import Stage
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife, Tools
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
@@ -55,7 +58,8 @@ class Service:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.observe = observe
+        self.operation_log = build_operation_log(settings, clock, rng, observe)
+        self.observe = fan_out(observe, self.operation_log) if self.operation_log is not None else observe
         self.started_at = clock.monotonic()
         self.stopping = False
         self._rng = rng
@@ -64,13 +68,13 @@ class Service:
         self._catalogue = Catalogue.load(settings.worker.prompts_file)
         self.store = build_store(settings)
         self.files = TaskFiles(settings, self.store, self._executor, clock)
-        self.guards: dict[str, Guard] = build_guards(settings, clock, rng, observe)
+        self.guards: dict[str, Guard] = build_guards(settings, clock, rng, self.observe)
         self.window = DedupWindow(max(settings.worker.dedup_window_size, window(settings)))
         self.pool = WorkerPool(
             settings.worker.max_concurrent_tasks, settings.worker.priority_aging_s, self._on_blocked
         )
-        self.health = ClusterHealth(observe)
-        self.watch = Watch(self._checks(), clock, observe)
+        self.health = ClusterHealth(self.observe)
+        self.watch = Watch(self._checks(), clock, self.observe)
         self._source: KafkaSource | None = None
         self._intake: TaskIntake | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -79,19 +83,29 @@ class Service:
 
     async def start(self) -> None:
         """Raises BootstrapFailed naming the component, SettingsInvalid, PromptCatalogueInvalid."""
+        self._own_parts()
         bootstrap = Bootstrap(self.clock, self.settings.app.bootstrap_retry_delay_s, self.observe)
         facts = await bootstrap.reach("kafka", self._survey)
         if self.store is not None:
             await bootstrap.reach(STORE, self._check_store)
+        if self.operation_log is not None:
+            await bootstrap.reach("postgres", self.operation_log.start)
         await bootstrap.reach(self.default_provider, self.guards[self.default_provider].provider.health)
+        await self.files.start()
+        self.watch.start()
+        self._start_kafka(facts)
+
+    def _own_parts(self) -> None:
+        """What is closed at the stop, the last first, however far the start gets."""
         self._parts.callback(self._executor.shutdown, wait=False, cancel_futures=True)
+        if self.store is not None:
+            self._parts.callback(self.store.close)
+        if self.operation_log is not None:
+            self._parts.push_async_callback(self.operation_log.close)
         for guard in self.guards.values():
             self._parts.push_async_callback(guard.close)
-        await self.files.start()
         self._parts.push_async_callback(self.files.close)
-        self.watch.start()
         self._parts.push_async_callback(self.watch.close)
-        self._start_kafka(facts)
 
     def _start_kafka(self, facts: TopicFacts) -> None:
         loop = asyncio.get_running_loop()
@@ -202,7 +216,20 @@ class Service:
 
     @property
     def source(self) -> KafkaSource | None:
+        """None until the start has got that far."""
         return self._source
+
+    @property
+    def taken(self) -> int:
+        """Deliveries that are here and not settled."""
+        return len(self._intake) if self._intake is not None else 0
+
+    def count(self, stage: Stage) -> int:
+        return self._intake.count(stage) if self._intake is not None else 0
+
+    def oldest_received_at(self) -> float | None:
+        """When the oldest delivery that is not settled was read, on the monotonic clock."""
+        return self._intake.oldest_received_at() if self._intake is not None else None
 
     def _checks(self) -> dict[str, Check]:
         checks: dict[str, Check] = {self.default_provider: self._check_provider}
@@ -221,4 +248,4 @@ class Service:
             self._source.excuse(min(blocked, room))
 
     def _on_trouble(self, trouble: str) -> None:
-        self.observe(events.ConnectionChanged("kafka", up=self.health.up, reason=trouble))
+        self.observe(events.Trouble("kafka", trouble))

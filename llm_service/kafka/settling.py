@@ -71,7 +71,7 @@ class AtLeastOnceSettler:
             try:
                 await self._publisher.publish(topic, record)
             except (PublishFailed, TopicNotWritable) as error:
-                self._observe(events.ConnectionChanged("kafka", up=False, reason=error.message))
+                self._observe(events.Trouble("kafka", error.message))
                 await self._clock.sleep(delay)
                 delay = min(delay * 2, self._policy.last_delay_s)
             else:

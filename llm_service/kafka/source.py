@@ -127,7 +127,7 @@ class KafkaSource:
             self._consumer.close()
         except Exception as failed:
             reason = f"leaving the group: {failed}"
-            self._observe_from_thread(events.ConnectionChanged("kafka", up=False, reason=reason))
+            self._observe_from_thread(events.Trouble("kafka", reason))
 
     def _end(self, error: ConsumerFatal | None) -> None:
         if self._ended is None or self._ended.done():

@@ -19,6 +19,8 @@ DEFAULT_STATUS_TOPIC = "tasks_llm_status"
 BROKER_DEFAULT_MAX_BYTES = 1_048_588
 # A dead letter is the task with its headers and seven of ours, each bounded; 64 KiB holds them with room.
 DEAD_LETTER_ALLOWANCE = 65_536
+# A broker answers in milliseconds, or does not know the request at all, as the embedded one; then it costs this.
+_DESCRIBE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,10 @@ def _configs(admin: AdminClient, topics: set[str], timeout: float) -> dict[str, 
     """The topics' settings; empty for those that can't be read (no right to, or a broker without this request)."""
     found: dict[str, dict[str, str]] = {}
     resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in sorted(topics)]
-    for resource, future in admin.describe_configs(resources, request_timeout=timeout).items():
+    limit = min(timeout, _DESCRIBE_S)
+    for resource, future in admin.describe_configs(resources, request_timeout=limit).items():
         try:
-            entries = future.result(timeout + 1)
+            entries = future.result(limit + 1)
         except (KafkaException, TimeoutError):
             continue
         found[resource.name] = {

@@ -27,6 +27,10 @@ class TaskIntake:
         """Deliveries at that stage."""
         return sum(course.stage is stage for course in self._running.values())
 
+    def oldest_received_at(self) -> float | None:
+        """When the oldest of them was read, on the monotonic clock; None when there is none."""
+        return min((course.delivery.received_at for course in self._running.values()), default=None)
+
     def take(self, deliveries: Sequence[Delivery]) -> None:
         if self._draining:
             return  # unfinished, so never committed: another worker gets them

@@ -254,7 +254,7 @@ class TaskLife:
                 await tools.progress.publish(record)
                 break
             except (PublishFailed, TopicNotWritable) as error:
-                tools.observe(events.ConnectionChanged("kafka", up=False, reason=error.message))
+                tools.observe(events.Trouble("kafka", error.message))
             async with pause():
                 await tools.clock.sleep(_PROCESSING_RETRY_S)
         waited = tools.clock.monotonic() - case.delivery.received_at

@@ -1,0 +1,85 @@
+"""The service as /status, /ready and the metrics see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from llm_service.container.service import Service
+from llm_service.observability.state import Queues, Workers
+from llm_service.tasks.course import Stage
+
+
+class ServiceView:
+    """Answers from the parts themselves; nothing here is kept."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    # --- /health, /status, /live, /ready --------------------------------------------------------
+
+    def uptime_s(self) -> float:
+        return self._service.clock.monotonic() - self._service.started_at
+
+    def workers(self) -> Workers:
+        return Workers(max=self._service.pool.size, active=self._service.pool.active)
+
+    def queues(self) -> Queues:
+        return Queues(processing=self._service.taken, deduplication=len(self._service.window))
+
+    def shutting_down(self) -> bool:
+        return self._service.stopping
+
+    def unready_reasons(self) -> Sequence[str]:
+        service = self._service
+        reasons = [f"{component}: {reason}" for component, reason in service.watch.failures.items()]
+        if service.source is None:
+            reasons.append("starting")
+        elif not service.health.up:
+            reasons.append(f"kafka: {service.health.reason}")
+        return reasons
+
+    def consumer_silence_s(self) -> float | None:
+        source = self._service.source
+        if source is None or self._service.stopping:
+            return None
+        return source.stalled_s(self._service.clock.monotonic())
+
+    def details(self) -> Mapping[str, object]:
+        service = self._service
+        return {
+            "worker_id": service.settings.worker.worker_id,
+            "partitions": service.source.assigned if service.source is not None else 0,
+            "lag": sum(service.health.lag.values()),
+            "tasks": {stage.name.lower(): service.count(stage) for stage in Stage},
+            "providers": {
+                name: {"breaker": guard.state, "calls": guard.in_progress}
+                for name, guard in service.guards.items()
+            },
+        }
+
+    # --- gauges ---------------------------------------------------------------------------------
+
+    def workers_max(self) -> int:
+        return self._service.pool.size
+
+    def in_flight(self) -> int:
+        return self._service.pool.active
+
+    def queued(self) -> int:
+        return self._service.pool.waiting
+
+    def waiting(self) -> int:
+        return self._service.pool.blocked
+
+    def window(self) -> int:
+        return len(self._service.window)
+
+    def oldest_unfinished_s(self) -> float:
+        oldest = self._service.oldest_received_at()
+        return 0.0 if oldest is None else self._service.clock.monotonic() - oldest
+
+    def breaker_states(self) -> Mapping[str, str]:
+        return {name: guard.state for name, guard in self._service.guards.items()}
+
+    def lag(self) -> Mapping[int, int]:
+        return self._service.health.lag
