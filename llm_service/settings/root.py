@@ -96,11 +96,6 @@ class Settings(BaseSettings):
         }
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret that is set, for those who must keep them out of what they write."""
-        values = (value for group in self.model_dump().values() for value in group.values())
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
-
-    def secrets(self) -> tuple[str, ...]:
         """Every secret in force, to be blotted out of whatever is written."""
         groups = (getattr(self, name) for name in type(self).model_fields)
         values = (getattr(group, name) for group in groups for name in type(group).model_fields)

@@ -1,0 +1,117 @@
+"""Events into the log: one line for a settled task, and what an operator must know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+
+from loguru import logger
+
+from llm_service import events
+from llm_service.errors import AnswerError, ServiceError
+from llm_service.events import Event, TaskRef
+
+
+def _codes(base: type[ServiceError]) -> Iterator[str]:
+    yield base.code
+    for inner in base.__subclasses__():
+        yield from _codes(inner)
+
+
+QUOTING_CODES = frozenset(_codes(AnswerError))
+"""Errors whose message may quote the model, and with it the document: the log has their code only."""
+
+TROUBLE_EVERY_S = 10.0
+"""One line of trouble per component in this time: as often as /ready is expected to change."""
+
+
+class LogObserver:
+    """An observer that logs. ``debug`` adds every stage of every task, at the cost of a line each."""
+
+    def __init__(self, *, debug: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._debug = debug
+        self._monotonic = monotonic
+        self._troubled_at: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.TaskSettled():
+                _settled(event)
+            case events.BreakerChanged():
+                line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
+                line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
+            case events.ConnectionChanged(up=True):
+                logger.bind(component=event.component).info("connection_up")
+            case events.ConnectionChanged():
+                logger.bind(component=event.component, reason=event.reason).warning("connection_down")
+            case events.PartitionsRevoked():
+                line = logger.bind(partitions=_numbers(event.partitions))
+                if event.lost:
+                    line.warning("partitions_lost")
+                else:
+                    line.info("partitions_revoked")
+            case events.PartitionsAssigned():
+                logger.bind(partitions=_numbers(event.partitions), finished_above=event.finished_above).info(
+                    "partitions_assigned"
+                )
+            case events.Trouble():
+                self._trouble(event)
+            case events.OutcomeDropped():
+                logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning(
+                    "outcome_dropped"
+                )
+            case _:
+                if self._debug:
+                    _detail(event)
+
+    def _trouble(self, event: events.Trouble) -> None:
+        """While a dependency is away every task meets the same; the metric counts them all."""
+        now = self._monotonic()
+        last = self._troubled_at.get(event.component)
+        if last is None or now - last >= TROUBLE_EVERY_S:
+            self._troubled_at[event.component] = now
+            logger.bind(component=event.component, reason=event.reason).warning("trouble")
+
+
+def _settled(event: events.TaskSettled) -> None:
+    """The one line of a task; its order is the order it is read in."""
+    fields_shown: dict[str, object] = {
+        "task_id": event.task.task_id,
+        "trace_id": event.task.trace_id,
+        "provider": event.provider,
+        "seconds": event.seconds,
+        "code": event.code,
+    }
+    if event.code != "success" and event.code not in QUOTING_CODES:
+        fields_shown["reason"] = event.message
+    logger.bind(**fields_shown).info("task_settled")
+
+
+def _detail(event: Event) -> None:
+    """Any other event with its fields, under its own name: ``stage_finished``."""
+    shown: dict[str, object] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        shown |= _task(value) if isinstance(value, TaskRef) else {field.name: value}
+    logger.bind(**shown).debug(_action(type(event).__name__))
+
+
+def _task(task: TaskRef) -> dict[str, object]:
+    return {
+        "task_id": task.task_id,
+        "trace_id": task.trace_id,
+        "place": f"{task.topic}/{task.partition}/{task.offset}",
+    }
+
+
+def _action(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _numbers(partitions: object) -> str:
+    return (
+        ",".join(map(str, partitions))
+        if isinstance(partitions, (list, tuple, set, frozenset))
+        else str(partitions)
+    )

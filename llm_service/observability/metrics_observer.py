@@ -1,0 +1,110 @@
+"""Events into metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+
+from llm_service import events
+from llm_service.events import Event
+from llm_service.observability.metrics import Metrics
+
+
+class MetricsObserver:
+    """An observer that counts. ``providers`` are those of the settings: any other name a task gives is ``other``."""
+
+    def __init__(self, metrics: Metrics, providers: Collection[str]) -> None:
+        self._metrics = metrics
+        self._providers = frozenset(providers)
+        self._partitions: set[int] = set()
+        # Finding a series by its labels costs as much as counting in it; words of our own bound the caches.
+        self._stage_seconds = cache(metrics.stage_seconds.labels)
+        self._task_seconds = cache(metrics.task_seconds.labels)
+        self._tasks_settled = cache(metrics.tasks_settled.labels)
+        self._tokens = cache(metrics.tokens.labels)
+        self._provider_calls = cache(metrics.provider_calls.labels)
+        self._call_seconds = cache(metrics.provider_call_seconds.labels)
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.StageFinished():
+                self._stage_seconds(event.stage).observe(event.seconds)
+            case events.ProviderCalled():
+                self._called(event)
+            case events.TaskSettled():
+                self._settled(event)
+            case events.TaskStarted():
+                self._metrics.task_wait_seconds.observe(event.waited_s)
+            case events.FileLoaded():
+                self._metrics.files_loaded.inc()
+                self._metrics.file_bytes.inc(event.size)
+            case events.ProviderRetried():
+                self._metrics.provider_retries.labels(self._provider(event.provider), event.code).inc()
+            case events.BreakerChanged():
+                self._metrics.breaker_changes.labels(self._provider(event.provider), event.state).inc()
+            case events.ConnectionChanged():
+                self._metrics.connection_up.labels(event.component).set(event.up)
+            case _:
+                self._moved(event)
+
+    def _moved(self, event: Event) -> None:
+        match event:
+            case events.TaskReceived():
+                self._metrics.tasks_received.inc()
+            case events.MessageSkipped():
+                self._metrics.messages_skipped.inc()
+            case events.TaskRepeated():
+                self._metrics.tasks_repeated.labels(event.how).inc()
+            case events.TaskReleased():
+                self._metrics.tasks_released.inc()
+            case events.OutcomeDropped():
+                self._metrics.outcomes_dropped.inc()
+            case events.Trouble():
+                self._metrics.troubles.labels(event.component).inc()
+            case events.OffsetsCommitted():
+                self._committed(event)
+            case events.PartitionsAssigned():
+                self._metrics.rebalances.labels("assigned").inc()
+                self._partitions.update(event.partitions)
+                self._metrics.partitions_owned.set(len(self._partitions))
+            case events.PartitionsRevoked():
+                self._revoked(event)
+            case _:
+                pass
+
+    def _settled(self, event: events.TaskSettled) -> None:
+        provider = self._provider(event.provider)
+        self._tasks_settled(event.code).inc()
+        self._task_seconds(provider).observe(event.seconds)
+        if event.dead_letter:
+            self._metrics.dead_letters.labels(event.code).inc()
+        if event.prompt_tokens is not None:
+            self._tokens(provider, "prompt").inc(event.prompt_tokens)
+        if event.completion_tokens is not None:
+            self._tokens(provider, "completion").inc(event.completion_tokens)
+
+    def _called(self, event: events.ProviderCalled) -> None:
+        provider = self._provider(event.provider)
+        self._provider_calls(provider, event.code).inc()
+        self._call_seconds(provider).observe(event.seconds)
+
+    def _committed(self, event: events.OffsetsCommitted) -> None:
+        if event.partition not in self._partitions:
+            return
+        partition = str(event.partition)
+        self._metrics.committed_offset.labels(partition).set(event.offset)
+        self._metrics.finished_offset.labels(partition).set(event.highest_finished)
+
+    def _revoked(self, event: events.PartitionsRevoked) -> None:
+        """What another worker has now is its to tell: a stale offset of ours would contradict it."""
+        self._metrics.rebalances.labels("lost" if event.lost else "revoked").inc()
+        for partition in self._partitions.intersection(event.partitions):
+            for gauge in (self._metrics.committed_offset, self._metrics.finished_offset):
+                gauge.remove(str(partition))
+        self._partitions.difference_update(event.partitions)
+        self._metrics.partitions_owned.set(len(self._partitions))
+
+    def _provider(self, name: str) -> str:
+        if name in self._providers:
+            return name
+        return "other" if name else "none"
