@@ -35,14 +35,14 @@ def text_line(record: Record) -> str:
 def json_line(record: Record) -> str:
     """A JSON object on one line; our own keys win over a record's."""
     content: dict[str, object] = {
-        **record["extra"],
+        **{key: _json_value(value) for key, value in record["extra"].items()},
         "time": _time(record["time"]),
         "level": record["level"].name,
-        "message": record["message"][:LONGEST_VALUE_CHARS],
+        "message": _cut(record["message"]),
     }
     if record["exception"] is not None:
         content["exception"] = "\n".join(_exception_lines(record))
-    line = json.dumps(content, ensure_ascii=False, default=str)
+    line = json.dumps(content, ensure_ascii=False)
     # Cyrillic stays readable; what steers a terminal does not stay.
     return (
         line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
@@ -64,8 +64,16 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE_CHARS else text[:LONGEST_VALUE_CHARS] + "…"
+
+
 def _bounded(text: str) -> str:
-    return escape(text if len(text) <= LONGEST_VALUE_CHARS else text[:LONGEST_VALUE_CHARS] + "…")
+    return escape(_cut(text))
+
+
+def _json_value(value: object) -> object:
+    return value if value is None or isinstance(value, (bool, int, float)) else _cut(str(value))
 
 
 def _value(value: object) -> str:

@@ -54,7 +54,8 @@ class HttpServer:
 
     async def start(self) -> None:
         """Return when connections are answered. Raises BootstrapFailed when the address can't be had."""
-        listener = self._bind()
+        # Beside the loop: a host may be a name, and names are looked up.
+        listener = await asyncio.to_thread(self._bind)
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
         self._serving.add_done_callback(_report)

@@ -22,6 +22,8 @@ WELL_KNOWN_PASSWORDS = frozenset({"minioadmin", "postgres", "changeme"})
 """What images and examples come with; anyone tries these first."""
 
 
+_SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
 _TLS_IS_OFF = (
     "TLS certificates of GigaChat are NOT verified (GIGACHAT_VERIFY_SSL=False): anyone on the way can read the key "
     "and the documents. Set GIGACHAT_CA_BUNDLE to the Russian Trusted Root CA and GIGACHAT_VERIFY_SSL=True."
@@ -96,10 +98,15 @@ class Settings(BaseSettings):
         }
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret in force, to be blotted out of whatever is written."""
+        """Every secret in force, to be blotted out of whatever is written.
+
+        A third party's provider has its keys in the surroundings too: they are told by the end of their names.
+        """
         groups = (getattr(self, name) for name in type(self).model_fields)
         values = (getattr(group, name) for group in groups for name in type(group).model_fields)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        ours = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        others = (text for name, text in self._values.items() if name.upper().endswith(_SECRET_ENDINGS))
+        return tuple(dict.fromkeys((*ours, *others)))
 
     def warnings(self) -> tuple[str, ...]:
         """What is in force and should not stay so, each in one sentence, to be said loudly at start."""

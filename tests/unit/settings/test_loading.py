@@ -247,3 +247,11 @@ def test_a_worker_has_the_name_existing_readers_know() -> None:
     assert prefix == "LLM_worker"
     assert number.isdecimal()
     assert load(None, {"WORKER_ID": "LLM_worker_7"}).worker.worker_id == "LLM_worker_7"
+
+
+def test_all_secrets_are_known_to_those_who_must_hide_them() -> None:
+    settings = load(
+        None, {"GIGACHAT_ACCESS_TOKEN": "a", "MINIO_SECRET_KEY": "b", "ACME_API_KEY": "c", "ACME_REGION": "d"}
+    )
+    assert set(settings.secrets()) == {"a", "b", "c"}
+    assert Settings().secrets() == ()
