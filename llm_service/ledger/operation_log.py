@@ -19,6 +19,9 @@ from llm_service.ledger.operation import Operation, operation_of
 from llm_service.ledger.postgres import PostgresConfig, PostgresTable, RowsRefused
 from llm_service.resilience.clock import Clock
 
+# Seconds for a cancelled write to end: it needs none but what its driver takes for a goodbye.
+_LEAVE_S = 1.0
+
 
 class OperationTable(Protocol):
     """Where the rows go."""
@@ -105,11 +108,14 @@ class OperationLog:
         if self._writer is not None:
             await asyncio.wait({self._writer}, timeout=self._policy.flush_s)
             self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            # A driver may try to take its leave of a silent server; closing the table cuts that short.
+            await asyncio.wait({self._writer}, timeout=_LEAVE_S)
+        await self._table.close()
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=_LEAVE_S)
             self._writer = None
         self.dropped += len(self._rows)
         self._rows.clear()
-        await self._table.close()
 
     async def _write_all(self) -> None:
         while self._rows or not self._closing.is_set():

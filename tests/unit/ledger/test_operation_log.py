@@ -21,7 +21,9 @@ CONFIG = PostgresConfig("localhost", 5444, "llm_worker", "postgres", "canary-sec
 class Table:
     """Keeps what it is given; fails when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.takes_s = 0.0
         self.batches: list[list[str]] = []
         self.calls = 0
         self.failure: Exception | None = None
@@ -40,6 +42,8 @@ class Table:
 
     async def write(self, rows: Sequence[Operation]) -> None:
         self.calls += 1
+        if self.takes_s:
+            await self.clock.sleep(self.takes_s)
         if self.hang:
             await asyncio.Event().wait()
         if self.failure is not None:
@@ -56,8 +60,8 @@ class Bench:
     """A log on a clock of the test's own."""
 
     def __init__(self, **policy: float) -> None:
-        self.table = Table()
         self.clock = ManualClock()
+        self.table = Table(self.clock)
         self.seen: list[Event] = []
         given = {"capacity": 10, "batch": 4, "linger_s": 0.2, "flush_s": 0.05} | policy
         self.log = OperationLog(
@@ -108,6 +112,7 @@ async def test_no_batch_is_larger_than_the_limit() -> None:
 
 async def test_rows_that_come_one_by_one_are_not_written_one_by_one() -> None:
     bench = Bench(capacity=1_000, batch=500)
+    bench.table.takes_s = 0.015
     await bench.log.start()
     for number in range(100):
         bench.receive(number)
