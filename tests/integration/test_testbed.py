@@ -91,18 +91,18 @@ async def test_ollama_keeps_to_a_schema(ollama: Ollama) -> None:
         "properties": {"city": {"type": "string"}, "count": {"type": "integer"}},
         "required": ["city", "count"],
     }
-    client = AsyncClient(host=ollama.base_url, timeout=60)
     messages = [{"role": "system", "content": "Отвечай кратко."}, {"role": "user", "content": "Какой город?"}]
-    answer = await client.chat(model=ollama.model, messages=messages, format=schema, options={"seed": 7})
+    async with AsyncClient(host=ollama.base_url, timeout=60) as client:
+        answer = await client.chat(model=ollama.model, messages=messages, format=schema, options={"seed": 7})
     assert answer.message.content is not None
     jsonschema.validate(json.loads(answer.message.content), schema)
     assert answer.done_reason == "stop"
 
 
 async def test_ollama_answers_in_words_and_ends(ollama: Ollama) -> None:
-    client = AsyncClient(host=ollama.base_url, timeout=60)
     messages = [{"role": "user", "content": "Как дела?"}]
-    answer = await client.chat(model=ollama.model, messages=messages, options={"seed": 7})
+    async with AsyncClient(host=ollama.base_url, timeout=60) as client:
+        answer = await client.chat(model=ollama.model, messages=messages, options={"seed": 7})
     assert answer.message.content
     assert answer.done_reason == "stop"
     assert answer.prompt_eval_count is not None
@@ -111,7 +111,8 @@ async def test_ollama_answers_in_words_and_ends(ollama: Ollama) -> None:
 
 async def test_ollama_comes_back_with_its_model(ollama: Ollama) -> None:
     await asyncio.to_thread(ollama.restart)
-    listed = await AsyncClient(host=ollama.base_url, timeout=60).list()
+    async with AsyncClient(host=ollama.base_url, timeout=60) as client:
+        listed = await client.list()
     assert [model.model for model in listed.models] == [f"{ollama.model}:latest"]
 
 
