@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service.contract.dead_letter import DeadLetter, encode, encode_reference
@@ -48,6 +48,7 @@ def test_the_original_comes_through_byte_for_byte(key: bytes | None, value: byte
     assert dict(record.headers)["dlq_reason"] == b"invalid_message"
 
 
+@settings(deadline=None)
 @given(
     st.none() | st.binary(), st.none() | st.binary(), st.lists(st.tuples(st.text(), st.none() | st.binary()))
 )

@@ -6,7 +6,7 @@ import json
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service.contract.message import Identity, identify, is_skipped
@@ -134,6 +134,7 @@ def test_the_status_header_tells_tasks_from_statuses(headers: Headers, skipped: 
     assert is_skipped(headers) is skipped
 
 
+@settings(deadline=None)
 @given(st.none() | st.binary(max_size=300), st.none() | st.binary(max_size=300), HEADERS)
 def test_every_message_has_an_identity(key: bytes | None, value: bytes | None, headers: Headers) -> None:
     identity = identify(key, value, headers, *PLACE)

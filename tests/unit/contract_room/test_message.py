@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -319,6 +319,7 @@ def test_an_envelope_raises_the_same_error_each_time_it_is_asked() -> None:
             envelope.task()
 
 
+@settings(deadline=None)
 @given(st.none() | st.binary(max_size=300), st.none() | st.binary(max_size=300), HEADERS)
 def test_arbitrary_bytes_raise_nothing_but_invalid_message(
     key: bytes | None, value: bytes | None, headers: Headers
@@ -343,6 +344,7 @@ VALUE = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELD, VALUE, max_size=3), HEADERS)
 def test_the_published_schema_accepts_what_is_parsed_and_nothing_else(
     body: dict[str, object], headers: Headers

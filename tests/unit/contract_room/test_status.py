@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service.contract.message import is_skipped, parse_task
@@ -231,6 +231,7 @@ def test_status_of_number_text_and_name(value: float | str, status: int | None) 
     assert Status.of(value) == status
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(ENCODINGS))
 def test_any_answer_comes_through(text: str, encoding: ResultEncoding) -> None:
     result = body(Success(text), encoding)["result"]
@@ -241,6 +242,7 @@ def test_any_answer_comes_through(text: str, encoding: ResultEncoding) -> None:
         assert json.loads(text) == inner
 
 
+@settings(deadline=None)
 @given(JSON.filter(lambda value: isinstance(value, dict | list)))
 def test_an_answer_of_json_is_the_same_in_both_encodings(value: object) -> None:
     text = json.dumps(value)
