@@ -58,6 +58,14 @@ async def test_a_single_task_outlives_an_outage_with_no_retries_allowed() -> Non
     assert len(bench.provider.called_at) == 4
 
 
+async def test_whoever_opened_the_breaker_waits_for_it_and_not_for_a_delay_of_his_own() -> None:
+    slow = replace(POLICY.retry, initial_delay_s=10_000.0, max_delay_s=10_000.0)
+    bench = Bench(replace(POLICY, retry=slow, breaker=BreakerPolicy(failure_threshold=1, open_s=30.0)))
+    bench.provider.script = [ProviderUnavailable()]
+    await bench.clock.run(bench.complete(), limit=40)
+    assert bench.provider.called_at == [0, 30]
+
+
 async def test_a_failed_real_call_opens_it_again() -> None:
     bench = Bench()
     await bench.trip(ProviderUnavailable())
@@ -195,6 +203,13 @@ async def test_a_429_holds_the_whole_provider_and_then_calls_come_back_gradually
     assert all(task.done() for task in tasks)
     assert not bench.states, "being asked to wait is no failure"
     assert bench.codes.count("success") == 40
+
+
+async def test_a_huge_wish_is_asked_again_once_an_hour() -> None:
+    bench = Bench()
+    bench.provider.script = [ProviderRateLimited("later", retry_after=1e12)] * 2
+    await bench.clock.run(bench.complete(), limit=8_000)
+    assert bench.provider.called_at == [0, 3_600, 7_200]
 
 
 async def test_429s_without_a_wish_are_met_by_longer_and_longer_holds() -> None:

@@ -62,6 +62,16 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     assert bench.limit.try_acquire() is not None
 
 
+async def test_nobody_overtakes_in_the_moment_a_hold_ends() -> None:
+    bench = Bench(1)
+    bench.limit.hold_until(bench.clock.monotonic() + 5)
+    tasks = bench.waiters(1)
+    await bench.clock.settle()
+    bench.clock._monotonic += 5  # the hold is over, and who waits for its end has not run yet
+    assert bench.limit.try_acquire() is None
+    await _cancel(tasks)
+
+
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
     bench = Bench(1)
     permit = bench.permit()
