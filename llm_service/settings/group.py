@@ -24,8 +24,6 @@ class Group(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         loc_by_alias=False,
-        # 'nan' passes every bound it is compared with.
-        allow_inf_nan=False,
         str_strip_whitespace=True,
     )
 

@@ -161,8 +161,12 @@ def test_an_exception_tells_neither_variables_nor_a_thousand_frames() -> None:
 
     def dive(depth: int, token: str) -> None:
         if depth:
-            dive(depth - 1, token)
+            plunge(depth - 1, token)
         raise RuntimeError("deep")
+
+    def plunge(depth: int, token: str) -> None:
+        # Two in turn: frames that repeat one another would be folded anyway.
+        dive(depth, token)
 
     try:
         dive(200, CANARY)
