@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,8 +26,8 @@ class Read:
     key: bytes | None
     value: bytes
     headers: Headers
-    at: float
-    """Seconds of the monotonic clock when it was read."""
+    written_at: float
+    """Seconds since the epoch, as its producer stamped it."""
 
     def header(self, name: str) -> str | None:
         """The last header of that name, as text."""
@@ -54,6 +53,8 @@ class Platform:
     events: list[Read] = field(default_factory=list)
     letters: list[Read] = field(default_factory=list)
     by_key: dict[str, list[Read]] = field(default_factory=lambda: defaultdict(list))
+    ended_keys: set[str] = field(default_factory=set)
+    """Keys that have a terminal event."""
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def send(
@@ -83,6 +84,13 @@ class Platform:
     def of(self, task_id: str) -> list[Read]:
         """The status events of a task, in their order."""
         return [event for event in self.by_key[task_id] if event.status in {"2", *TERMINAL}]
+
+    def keep(self, event: Read) -> None:
+        key = (event.key or b"").decode("utf-8", "replace")
+        self.events.append(event)
+        self.by_key[key].append(event)
+        if event.status in TERMINAL and event.header("event_id"):
+            self.ended_keys.add(key)
 
     def terminal(self, task_id: str) -> list[Read]:
         return [event for event in self.of(task_id) if event.status in TERMINAL]
@@ -144,13 +152,12 @@ async def _read(consumer: AIOKafkaConsumer, here: Platform, dead_letter_topic: s
                     record.key,
                     record.value or b"",
                     record.headers,
-                    time.monotonic(),
+                    record.timestamp / 1000,
                 )
                 if record.topic == dead_letter_topic:
                     here.letters.append(read)
                 else:
-                    here.events.append(read)
-                    here.by_key[(record.key or b"").decode("utf-8", "replace")].append(read)
+                    here.keep(read)
         if batches:
             async with here.arrived:
                 here.arrived.notify_all()
