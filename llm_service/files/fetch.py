@@ -71,8 +71,9 @@ class Fetcher:
         await asyncio.get_running_loop().run_in_executor(self._executor, self._folder.open)
 
     async def close(self) -> None:
-        """Delete this process's folder. After the last fetch, before the executor is shut down."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._folder.close)
+        """Delete this process's folder, also under downloads that were cancelled and have not noticed yet."""
+        # Not in the executor: its threads may all wait for a store that went silent.
+        await asyncio.to_thread(self._folder.close)
 
     @asynccontextmanager
     async def fetch(self, storage_path: str, name: str | None = None) -> AsyncIterator[LocalFile]:
@@ -110,6 +111,7 @@ class Fetcher:
         give_up_at = self._clock.monotonic() + self._policy.total_timeout_s
         info = self._stat_first(places)
         self._judge_size(info)
+        _stop_if(cancelled, info)
         target = self._new_path()
         try:
             self._download(info, target, give_up_at, cancelled)
@@ -151,8 +153,7 @@ class Fetcher:
         with self._store.open(info) as chunks, target.open("wb", buffering=0) as file:
             received = 0
             for chunk in chunks:
-                if cancelled.is_set():
-                    raise FileIncomplete(f"reading {_shown(info)} was cancelled")
+                _stop_if(cancelled, info)
                 if self._clock.monotonic() > give_up_at:
                     limit = f"{self._policy.total_timeout_s:g}"
                     raise StoreUnavailable(
@@ -165,6 +166,12 @@ class Fetcher:
                 _write(file, chunk)
         if received < info.size:
             raise FileIncomplete(f"{_shown(info)} ended after {received} of {info.size} bytes")
+
+
+def _stop_if(cancelled: threading.Event, info: ObjectInfo) -> None:
+    """End a thread whose result nobody waits for."""
+    if cancelled.is_set():
+        raise FileIncomplete(f"reading {_shown(info)} was cancelled")
 
 
 def _write(file: FileIO, chunk: bytes) -> None:

@@ -30,10 +30,13 @@ class WorkFolder:
         self._opening = threading.Lock()
         self._lock: int | None = None
         self._path: Path | None = None
+        self._is_closed = False
 
     def open(self) -> Path:
         """Sweep what dead processes left, make the folder; again: the same. Raises WorkFolderUnavailable."""
         with self._opening, work_folder_errors():
+            if self._is_closed:
+                raise WorkFolderUnavailable("the service is stopping and takes no more files")
             if self._path is None:
                 self._root.mkdir(parents=True, exist_ok=True)
                 sweep(self._root)
@@ -43,8 +46,9 @@ class WorkFolder:
             return self._path
 
     def close(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder with all that is in it, for good: a thread that comes late makes no new one."""
         with self._opening:
+            self._is_closed = True
             if self._path is not None and self._lock is not None:
                 _delete(self._path)
                 os.close(self._lock)

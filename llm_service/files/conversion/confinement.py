@@ -26,6 +26,7 @@ from pathlib import Path
 
 # <linux/prctl.h>, <linux/sched.h>
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -71,6 +72,8 @@ def leave_network(parent: int) -> bool:
     # After unshare, which clears it. The socket's end also ends the child, but only between two documents.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # unshare also hides it from its own user under /proc; operators may look at it as at any process of theirs.
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     if os.getppid() != parent:
         # The parent died before the line above could say so.
         raise SystemExit(1)

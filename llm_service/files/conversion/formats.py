@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import email
 import email.policy
+import mimetypes
 import os
 from collections.abc import Callable
 from email.message import EmailMessage
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from markitdown import DocumentConverter
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
+# markitdown's own dispatcher is not used: it guesses the type by a neural network, tries several converters on a
+# document and hides what the right one said. The type is known here.
+_LIBRARIES = (
+    "markitdown.converters",
+    "pdfminer.pdfdocument",
+    "pandas",
+    "openpyxl",
+    "pptx",
+    "email.headerregistry",
+)
 _EXTRA = "llm-service[documents]"
 
 
@@ -26,12 +38,8 @@ def load_libraries() -> bool:
     """Import what documents need, so that none waits for it. Returns whether it is installed."""
     if find_spec("markitdown") is None:
         return False
-    # markitdown's own dispatcher is not used: it guesses the type by a neural network, tries several converters
-    # on a document and hides what the right one said. The type is known here.
-    import mimetypes
-
-    import pdfminer.pdfdocument  # noqa: F401
-
+    for module in _LIBRARIES:
+        import_module(module)
     # It reads system files, which is not allowed once documents come.
     mimetypes.init()
     return True

@@ -69,7 +69,11 @@ def _mismatch(file: LocalFile, claimed: Kind) -> str:
             f"{file.name!r} is encrypted with a password, or a document of Office 97-2003 under a new name; "
             "save it without a password in the present format"
         )
-    return f"{file.name!r} is {described(file.content_type)} and no {claimed.upper()} document as its name says, or broken"
+    if file.content_type == content_type.ZIP and claimed is not Kind.PDF:
+        return f"{file.name!r} is broken or cut short: a ZIP archive that holds no whole {claimed.upper()} document"
+    return (
+        f"{file.name!r} is {described(file.content_type)} and no {claimed.upper()} document, as its name says"
+    )
 
 
 def described(mime: str) -> str:

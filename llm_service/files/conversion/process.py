@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -66,7 +66,7 @@ class ChildProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: subprocess.Popen[bytes],
         control: socket.socket,
         streams: _Streams,
         policy: ConversionPolicy,
@@ -111,7 +111,7 @@ class ChildProcess:
     @property
     def is_over(self) -> bool:
         """It has ended, or has done its share and should be ended."""
-        is_dead = self._is_killed or self._process.returncode is not None or self._reader.at_eof()
+        is_dead = self._is_killed or self._reader.at_eof()
         return is_dead or self._has_grown or self._converted >= self._policy.recycle_after
 
     async def convert(self, file: LocalFile, kind: Kind) -> str:
@@ -139,19 +139,15 @@ class ChildProcess:
 
     def kill(self) -> None:
         self._is_killed = True
-        # Not Process.kill(): in Python 3.11 that reaps the child behind asyncio's back, and its exit code is lost.
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     async def wait(self) -> int:
-        """Until the process is gone; kill it first, or know that it is dead. Returns its exit code."""
+        """Kill it if it lives, and return its exit code when it is gone."""
         self.kill()
-        code = await self._process.wait()
         self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
-        return code
+        # In a thread for the moment that dying takes. asyncio's own processes keep a thread each all their life in
+        # Python 3.11, and lose the exit code of a child that is killed.
+        return await asyncio.to_thread(self._process.wait)
 
     async def _ask(self, file: LocalFile, kind: Kind) -> tuple[Reply, str]:
         # Opened here, on the loop: the file has just been written, its inode is in memory. Nothing is
@@ -189,25 +185,26 @@ class ChildProcess:
 async def _spawn(policy: ConversionPolicy) -> ChildProcess:
     ours, theirs = socket.socketpair()
     with theirs:
+        ours.settimeout(0)
+        limits = Limits(policy.memory_bytes, policy.cpu_s, policy.max_output_chars)
+        streams = await asyncio.open_unix_connection(sock=ours)
         try:
-            limits = Limits(policy.memory_bytes, policy.cpu_s, policy.max_output_chars)
-            process = await asyncio.create_subprocess_exec(
-                *_command(theirs.fileno(), limits),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
+            # The fork takes a millisecond or two; asyncio's own would hold the loop for the same.
+            process = subprocess.Popen(  # noqa: S603, ASYNC220 # our own interpreter, our own code
+                _command(theirs.fileno(), limits),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 env=_ENVIRONMENT,
                 cwd="/",
                 pass_fds=[theirs.fileno()],
-                # Ctrl-C in a terminal is for the service alone: it ends its children when it is done with
-                # them.
+                # Ctrl-C in a terminal is for the service alone: it ends its children when it is done with them.
                 start_new_session=True,
             )
-            ours.settimeout(0)
-            return ChildProcess(process, ours, await asyncio.open_unix_connection(sock=ours), policy)
-        except BaseException:
-            ours.close()
+        except OSError:
+            streams[1].close()
             raise
+    return ChildProcess(process, ours, streams, policy)
 
 
 def _command(control: int, limits: Limits) -> list[str]:
