@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import Self
-
-from testcontainers.core.container import DockerContainer
+from typing import TYPE_CHECKING, Self
 
 from tests.services.runtime import Unavailable
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 _DAEMON_LIMIT_S = 5
 _TAIL_BYTES = 2_000
@@ -40,6 +41,9 @@ class Container:
     @classmethod
     def of(cls, image: str, ports: dict[int, int], env: dict[str, str], command: str | None = None) -> Self:
         """``ports``: the container's to the host's."""
+        # Half a second of imports, for nothing where no daemon answers.
+        from testcontainers.core.container import DockerContainer
+
         container = DockerContainer(image).with_envs(**env)
         for inside, outside in ports.items():
             container = container.with_bind_ports(inside, outside)

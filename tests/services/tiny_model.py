@@ -12,7 +12,6 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-CONTEXT = 32_768
 _WIDTH, _LAYERS, _HEADS, _INNER = 64, 2, 4, 128
 # Half of an embedding's length lies in its constant: it outweighs what the layers add.
 _CONSTANT = 8.0
@@ -24,12 +23,12 @@ _LIKELY_BYTES = {'"': 5.0, "}": 3.0, "]": 3.0, ",": 2.0}
 _BYTE_BIAS, _WORD_BIAS, _END_BIAS, _NEVER = -2.0, 2.0, 2.2, -20.0
 
 
-def write(path: Path, seed: int = 1) -> None:
-    """Write it as GGUF; the same seed gives the same model."""
+def write(path: Path, context_tokens: int, seed: int = 1) -> None:
+    """Write it as GGUF; the same arguments give the same bytes."""
     rng = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
-    writer.add_context_length(CONTEXT)
+    writer.add_context_length(context_tokens)
     writer.add_embedding_length(_WIDTH)
     writer.add_block_count(_LAYERS)
     writer.add_feed_forward_length(_INNER)

@@ -42,17 +42,18 @@ def run(folder: Path, *arguments: str, **env: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_tests_are_marked_by_the_services_they_ask_for(tmp_path: Path) -> None:
+def test_tests_are_marked_by_what_they_ask_for_and_by_their_folder(tmp_path: Path) -> None:
+    for folder in ("integration", "acceptance", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"test_{folder}.py").write_text("def test_there(): pass\n")
     listed = run(tmp_path, "--collect-only", "-q", "-m", "needs_service")
-    names = {line.partition("::")[2] for line in listed.splitlines() if "::" in line}
-    assert names == {"test_by_fixture", "test_by_parameter[minio]", "test_by_id[there-kafka]"}
-
-
-@pytest.mark.parametrize("folder", ["integration", "acceptance"])
-def test_tests_of_a_service_folder_are_marked(tmp_path: Path, folder: str) -> None:
-    (tmp_path / folder).mkdir()
-    (tmp_path / folder / "test_there.py").write_text("def test_there(): pass\n")
-    assert "::test_there" in run(tmp_path, "--collect-only", "-q", "-m", "needs_service")
+    assert {line for line in listed.splitlines() if "::" in line} == {
+        "test_sample.py::test_by_fixture",
+        "test_sample.py::test_by_parameter[minio]",
+        "test_sample.py::test_by_id[there-kafka]",
+        "integration/test_integration.py::test_there",
+        "acceptance/test_acceptance.py::test_there",
+    }
 
 
 def test_a_missing_service_skips_with_its_reason(tmp_path: Path) -> None:
