@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_service.providers.extraction.concepts import spoken
 from llm_service.providers.extraction.facts import Facts
 from llm_service.providers.extraction.lexicon import word_list
-from llm_service.providers.extraction.words import stem, stems, words
+from llm_service.providers.extraction.words import stem, stems
 
-_HEAD_WORDS = 20
-_HEAD_WEIGHT = 8
-"""A paper says what it is in its first lines; further down it names other papers."""
+_MOST_WORDS = 200
+"""Of one list of allowed words: more are codes, which no text spells out."""
 _LETTER_FORM = 10
 """A greeting and a farewell make a letter of a paper, whatever it writes of."""
 _CUES: Mapping[str, tuple[str, ...]] = {
@@ -64,21 +62,16 @@ def choose(allowed: Sequence[str], said: str, facts: Facts) -> Choice:
 
 
 def _by_words(allowed: Sequence[str], facts: Facts) -> Choice:
-    found = words("\n".join(facts.paragraphs))
-    weights = Counter(stem(word) for word in found)
-    for word in found[:_HEAD_WORDS]:
-        weights[stem(word)] += _HEAD_WEIGHT - 1
-    if facts.letter.recipient or facts.letter.signature:
-        weights[stem("letter")] += _LETTER_FORM
-    scores = {
-        word: sum(weights[cue] for cue in _cues(word)) for word in allowed if word.lower() not in _OTHER
-    }
+    weights = facts.vocabulary.weights
+    cues = {word: _cues(word) for word in allowed[:_MOST_WORDS] if word.lower() not in _OTHER}
+    scores = {word: sum(weights.get(cue, 0) for cue in cues[word]) for word in cues}
+    if "letter" in scores and (facts.letter.recipient or facts.letter.signature):
+        scores["letter"] += _LETTER_FORM
     best = max(scores, key=lambda word: scores[word], default="")
     if not best or not scores[best]:
         other = next((word for word in allowed if word.lower() in _OTHER), allowed[0])
         return Choice(other, 0.0, ())
-    deciding = set(_cues(best))
-    by = tuple(dict.fromkeys(word.lower() for word in found if stem(word) in deciding))
+    by = tuple(facts.vocabulary.forms[cue] for cue in cues[best] if cue in facts.vocabulary.forms)
     return Choice(best, min(0.95, round(scores[best] / sum(scores.values()), 2)), by[:5])
 
 
@@ -86,6 +79,11 @@ def _cues(word: str) -> tuple[str, ...]:
     """The stems that speak for an allowed word: its own, and those of the kind of paper it names."""
     own = stems(spoken(word))
     kind = next(
-        (cues for name, cues in _CUES.items() if word.lower() == name or set(own) & {stem(cues[1])}), ()
+        (
+            cues
+            for name, cues in _CUES.items()
+            if word.lower() == name or set(own) & {stem(cue) for cue in cues[:4]}
+        ),
+        (),
     )
     return tuple(dict.fromkeys([*own, *(stem(cue) for cue in kind)]))

@@ -10,17 +10,19 @@ from itertools import islice
 from llm_service.providers.extraction.lexicon import word_list
 
 MOST_DATES = 200
-_ISO = r"(?<!\d)(?P<iso_year>\d{4})-(?P<iso_month>\d{2})-(?P<iso_day>\d{2})(?!\d)"
-_NUMERIC = r"(?<![\d.])(?P<day>\d{1,2})[./](?P<month>\d{1,2})[./](?P<year>\d{4})(?!\d)"
-_DAY_NAME = (
-    r"(?<![\d.])(?P<d_day>\d{1,2})(?:st|nd|rd|th)?[»”\"]?\s{1,2}(?P<d_name>[A-Za-zА-Яа-я]{3,9})\.?,?\s{1,2}(?P<d_year>\d{4})(?!\d)"
-    r"(?:\s?г(?:\.|ода))?"
+_CANDIDATES = 2_000
+"""Years looked at: a text of nothing but years must not take longer than a calendar."""
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20|21)\d\d(?!\d)")
+"""Every date is found by its year, so that a text is searched once, for something simple."""
+_AFTER_YEAR = re.compile(r"-(\d{2})-(\d{2})(?!\d)")
+_BEFORE_YEAR = re.compile(
+    r"(?<![\d.])(\d{1,2})[./](\d{1,2})[./]\Z"
+    r"|(?<![\d.])(\d{1,2})(?:st|nd|rd|th)?[»”\"]?\s{1,2}([A-Za-zА-Яа-я]{3,9})\.?,?\s{1,2}\Z"
+    r"|(?<![A-Za-z])([A-Z][a-z]{2,8})\.?\s{1,2}(\d{1,2})(?:st|nd|rd|th)?,?\s{1,2}\Z"
 )
-_NAME_DAY = (
-    r"(?<![A-Za-z])(?P<n_name>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6})\.?\s{1,2}"
-    r"(?P<n_day>\d{1,2})(?:st|nd|rd|th)?,?\s{1,2}(?P<n_year>\d{4})(?!\d)"
-)
-_DATE = re.compile("|".join((_ISO, _NUMERIC, _DAY_NAME, _NAME_DAY)))
+_WINDOW = 24
+"""Characters before a year that a day and a month's name take at most."""
+_WORD_YEAR = re.compile(r"\s?г(?:\.|ода)")
 
 _MONTH_BEGINNINGS = {
     **{name: n for n, name in enumerate(word_list("янв фев мар апр мая июн июл авг сен окт ноя дек"), 1)},
@@ -39,25 +41,33 @@ class FoundDate:
 
 def find_dates(text: str) -> list[FoundDate]:
     """All dates in the order of the text, at most 200. 03/04/2026 is read day first, as all of Europe does."""
-    found = (_read(match) for match in islice(_DATE.finditer(text), 5 * MOST_DATES))
+    found = (_around(text, year) for year in islice(_YEAR.finditer(text), _CANDIDATES))
     return [each for each in found if each is not None][:MOST_DATES]
 
 
-def _read(match: re.Match[str]) -> FoundDate | None:
-    parts = match.groupdict()
-    if parts["iso_year"]:
-        numbers = (parts["iso_year"], parts["iso_month"], parts["iso_day"])
-    elif parts["year"]:
-        numbers = (parts["year"], parts["month"], parts["day"])
-    elif parts["d_year"]:
-        numbers = (parts["d_year"], _month(parts["d_name"]), parts["d_day"])
-    else:
-        numbers = (parts["n_year"], _month(parts["n_name"]), parts["n_day"])
-    year, month, day = (int(number) for number in numbers)
-    if month > 12 and day <= 12:
-        month, day = day, month
+def _around(text: str, year: re.Match[str]) -> FoundDate | None:
+    """The date whose year this is, or None when it is just a number."""
+    iso = _AFTER_YEAR.match(text, year.end())
+    if iso is not None:
+        return _real(year[0], iso[1], iso[2], text[year.start() : iso.end()], year.start())
+    begin = max(0, year.start() - _WINDOW)
+    before = _BEFORE_YEAR.search(text[begin : year.start()])
+    if before is None:
+        return None
+    number_day, number_month, day, name, name_first, day_after = before.groups()
+    if number_month and int(number_month) > 12 >= int(number_day):
+        number_day, number_month = number_month, number_day
+    month = number_month or _month(name or name_first)
+    word = _WORD_YEAR.match(text, year.end()) if name else None
+    start = begin + before.start()
+    written = text[start : word.end() if word else year.end()]
+    return _real(year[0], month, number_day or day or day_after, written, start)
+
+
+def _real(year: str, month: str, day: str, text: str, start: int) -> FoundDate | None:
+    """The date, or None when the calendar has no such day."""
     try:
-        return FoundDate(date(year, month, day), " ".join(match[0].split()), match.start())
+        return FoundDate(date(int(year), int(month), int(day)), " ".join(text.split()), start)
     except ValueError:
         return None
 

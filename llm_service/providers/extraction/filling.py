@@ -26,7 +26,7 @@ from llm_service.providers.extraction.verdicts import is_verdict, pick_verdict, 
 Schema: TypeAlias = Mapping[str, Any]
 
 _DEEPEST = 16
-_MOST_FIELDS = 2_000
+_MOST_FIELDS = 500
 """Filled at most: a schema whose references double would otherwise never end."""
 _ISO_HINTS = ("гггг-мм-дд", "yyyy-mm-dd", "iso 8601")
 _YES = frozenset(("да", "yes", "true", "есть", "имеется", "1"))
@@ -70,7 +70,7 @@ class Filler:
     def _typed(self, schema: Schema, name: str, depth: int) -> Filled:
         if "const" in schema:
             return Filled(schema["const"], found=True)
-        asked = field_of(name, str(schema.get("title", "")) + " " + str(schema.get("description", "")))
+        asked = field_of(name, str(schema.get("title", "")), str(schema.get("description", "")))
         if isinstance(schema.get("enum"), list) and schema["enum"]:
             return self._enumerated(schema["enum"], asked)
         match _type_of(schema):

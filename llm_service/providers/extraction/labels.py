@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from llm_service.providers.extraction.concepts import Concept, concept_of
 from llm_service.providers.extraction.source import Source
 from llm_service.providers.extraction.words import stems
 
@@ -21,6 +22,7 @@ class Labelled:
 
     label: str
     stems: frozenset[str]
+    concept: Concept | None
     value: str
     line: int
 
@@ -33,7 +35,8 @@ def find_labels(source: Source) -> list[Labelled]:
         if label and len(found) < MOST_LABELS:
             whole = _with_following(source.lines, number, value)
             if whole:
-                found.append(Labelled(label, frozenset(stems(label)), whole, number))
+                said = frozenset(stems(label))
+                found.append(Labelled(label, said, concept_of(said)[0], whole, number))
     return found
 
 

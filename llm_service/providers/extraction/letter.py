@@ -41,9 +41,7 @@ class Letter:
 def read_letter(source: Source) -> Letter:
     """The parts of an unlabelled letter; all empty where no line greets anyone."""
     lines = [line for line in source.lines if line]
-    greeting = next(
-        (n for n, line in enumerate(lines[:_HEAD_LINES]) if line.lower().startswith(_GREETINGS)), None
-    )
+    greeting = next((n for n, line in enumerate(lines[:_HEAD_LINES]) if is_greeting(line)), None)
     if greeting is None:
         return Letter()
     head = lines[:greeting]
@@ -60,6 +58,11 @@ def read_letter(source: Source) -> Letter:
         subject=" ".join(head[subject : subject + 1]),
         signature=_signature(lines[greeting:]),
     )
+
+
+def is_greeting(line: str) -> bool:
+    """Whether a line greets the addressee."""
+    return line.lower().startswith(_GREETINGS)
 
 
 def is_address(line: str) -> bool:

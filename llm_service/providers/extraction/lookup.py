@@ -10,7 +10,7 @@ from llm_service.providers.extraction.concepts import Concept, concept_of, spoke
 from llm_service.providers.extraction.dates import find_dates
 from llm_service.providers.extraction.facts import Facts
 from llm_service.providers.extraction.labels import Labelled
-from llm_service.providers.extraction.letter import is_address, postcode, without_postcode
+from llm_service.providers.extraction.letter import postcode, without_postcode
 from llm_service.providers.extraction.words import stems
 
 _SAME_NAME = 100
@@ -19,7 +19,6 @@ _PER_MISSING_WORD = 15
 _ENOUGH = 60
 """A label may lack one word of the field's name (``Number`` for ``document_number``), not two."""
 _VALUE_CHARS = 500
-_SUMMARY_SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +26,20 @@ class Field:
     """A field of a schema: the words of its name and what they mean."""
 
     stems: frozenset[str]
+    title: frozenset[str]
+    """The stems of the schema's title for it: another name."""
     concept: Concept | None
     named_by: frozenset[str]
     """The stems that told the concept; none of them when its description did."""
 
 
-def field_of(name: str, description: str = "") -> Field:
-    """Read a field's name; its description decides where the name says nothing."""
-    found = frozenset(stems(spoken(name)))
+def field_of(name: str, title: str = "", description: str = "") -> Field:
+    """Read a field's name; its title, then its description decide where the name says nothing."""
+    found, other = frozenset(stems(spoken(name))), frozenset(stems(title[:200]))
     concept, named_by = concept_of(found)
     if concept is None:
-        concept, _ = concept_of(stems(description[:300]))
-    return Field(found, concept, named_by)
+        concept = concept_of(other)[0] or concept_of(stems(description[:300]))[0]
+    return Field(found, other, concept, named_by)
 
 
 def labelled_value(field: Field, facts: Facts) -> str:
@@ -51,14 +52,13 @@ def labelled_value(field: Field, facts: Facts) -> str:
 def _likeness(field: Field, label: Labelled) -> int:
     if not field.stems or not label.stems:
         return 0
-    if field.stems == label.stems:
+    if label.stems in (field.stems, field.title):
         return _SAME_NAME
-    concept, _ = concept_of(label.stems)
     missing = len(field.stems - label.stems - field.named_by)
-    if concept is not None and concept == field.concept:
+    if label.concept is not None and label.concept == field.concept:
         return _SAME_CONCEPT - _PER_MISSING_WORD * missing
     shared = len(field.stems & label.stems) / len(field.stems | label.stems)
-    return int(_SAME_NAME * shared) if concept is None and field.concept is None else 0
+    return int(_SAME_NAME * shared) if label.concept is None and field.concept is None else 0
 
 
 def text_value(field: Field, facts: Facts) -> str:
@@ -81,12 +81,11 @@ def list_value(field: Field, facts: Facts) -> list[str]:
 def total(facts: Facts, said: str = "") -> Amount | None:
     """The amount a paper is about: one of a label or sentence that says total, else the largest one."""
     labelled = [amount for amount in facts.amounts if said and amount.text in said]
-    text = "\n".join(facts.paragraphs)
     named = [
         amount
         for amount in facts.amounts
         if any(
-            word in text[max(0, amount.start - 60) : amount.start].lower()
+            word in facts.text[max(0, amount.start - 60) : amount.start].lower()
             for word in ("total", "итого", "общ", "всего")
         )
     ]
@@ -121,10 +120,6 @@ def _address(said: str, by_place: str) -> str:
     return without_postcode(said or by_place)
 
 
-def _any_address(facts: Facts) -> str:
-    return next((line for line in facts.source.lines if is_address(line)), "")
-
-
 def _postcode(said: str, *addresses: str) -> str:
     return next((code for code in map(postcode, (said, *addresses)) if code), "")
 
@@ -138,7 +133,7 @@ def _subject(facts: Facts, said: str) -> str:
 
 
 def _summary(facts: Facts, _said: str) -> str:
-    return " ".join(facts.summary(_SUMMARY_SENTENCES)) or labelled_value(field_of("вложение"), facts)
+    return " ".join(facts.brief) or labelled_value(field_of("вложение"), facts)
 
 
 def _amount(facts: Facts, said: str) -> str:
@@ -166,8 +161,8 @@ _FINDERS: Mapping[Concept, Callable[[Facts, str], str]] = {
     Concept.RECIPIENT_POSTCODE: lambda facts, said: _postcode(
         said, _place_of("получателя", facts), facts.letter.recipient_address
     ),
-    Concept.ADDRESS: lambda facts, said: _address(said, _any_address(facts)),
-    Concept.POSTCODE: lambda facts, said: _postcode(said, _any_address(facts)),
+    Concept.ADDRESS: lambda facts, said: _address(said, facts.address),
+    Concept.POSTCODE: lambda facts, said: _postcode(said, facts.address),
     Concept.DATE: _first_date,
     Concept.DEADLINE: lambda facts, said: _first(
         [date.day.isoformat() for date in find_dates(said)] or deadlines(facts)
@@ -195,5 +190,5 @@ _LISTERS: Mapping[Concept, Callable[[Facts], list[str]]] = {
     Concept.DEADLINE: deadlines,
     Concept.DATE: lambda facts: list(dict.fromkeys(each.day.isoformat() for each in facts.dates)),
     Concept.AMOUNT: lambda facts: list(dict.fromkeys(each.text for each in facts.amounts)),
-    Concept.SUMMARY: lambda facts: facts.summary(),
+    Concept.SUMMARY: lambda facts: facts.summary,
 }

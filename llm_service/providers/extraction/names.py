@@ -18,6 +18,8 @@ _KINDS = frozenset(
         """
     )
 )
+_SHORTEST = 5
+"""Characters of a line that can hold a name: empty lines by the thousand cost nothing."""
 _WORDS_BEFORE_QUOTE = 6
 _QUOTED_CHARS = 100
 _SUFFIXES = frozenset(word_list("Ltd LLC Inc GmbH PLC Plc plc Corp Corporation Limited LLP AG BV"))
@@ -62,7 +64,7 @@ def _form_before(text: str) -> str:
 def _with_suffix(text: str) -> Iterator[str]:
     """``Harbour Logistics Ltd``: the capitalised words before the suffix, on its line."""
     for line in text.split("\n"):
-        if not any(suffix in line for suffix in _SUFFIXES):
+        if len(line) < _SHORTEST or not any(suffix in line for suffix in _SUFFIXES):
             continue
         tokens = line.split()
         for index, token in enumerate(tokens):
@@ -83,6 +85,8 @@ def find_people(text: str) -> list[str]:
     """Names of people: with initials, with a patronymic, with a title; each once."""
     found: dict[str, None] = {}
     for line in text.split("\n"):
+        if len(line) < _SHORTEST:
+            continue
         for match in _INITIALS.finditer(line):
             found[" ".join(match[0].split())] = None
         found |= dict.fromkeys(_full_names(line.split()))

@@ -72,7 +72,7 @@ def page(facts: Facts) -> str:
 
 
 def _points(say: _Words, facts: Facts) -> str:
-    chosen = facts.summary()
+    chosen = facts.summary
     stated = _stated(facts.labels, facts)
     lines = [say.main, *(f"— {sentence}" for sentence in chosen)] if chosen else []
     if stated and len(chosen) < 3:

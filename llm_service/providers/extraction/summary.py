@@ -59,7 +59,7 @@ def read_sentences(paragraphs: Sequence[str]) -> list[Sentence]:
             continue
         for text in _without_label(paragraph, list(sentences(paragraph))):
             all_words = words(text)
-            if len(all_words) < _FEWEST_WORDS or text[-1] not in '.!?…»”")':
+            if len(all_words) < _FEWEST_WORDS or "@" in text or text[-1] not in '.!?…»”")':
                 continue
             kept = tuple(stem(word) for word in all_words if is_content(word))
             found.append(Sentence(text, number, len(found), kept, _telling(text, all_words)))
