@@ -27,6 +27,7 @@ from llm_service.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderUnavailable,
+    RequestRejected,
 )
 from llm_service.providers.gigachat_options import GigaChatOptions, tls
 from llm_service.providers.gigachat_stream import answer_of
@@ -223,5 +224,5 @@ class _TokenRefused(ProviderAccountError):
     """GigaChat refused the access token (HTTP 401)."""
 
 
-class _NotFound(ProviderError):
+class _NotFound(RequestRejected):
     """GigaChat has no such thing (HTTP 404)."""

@@ -10,6 +10,7 @@ from gigachat.models.chat import Chat, Messages, MessagesRole
 from llm_service.errors import RequestUnsupported
 from llm_service.providers.inline import inline_documents, schema_in_words
 from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
+from llm_service.providers.transport import sendable
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
 
@@ -128,13 +129,13 @@ def _with_schema(messages: Sequence[Message], request: CompletionRequest) -> tup
 
 def _system(messages: Sequence[Message]) -> list[Messages]:
     texts = [message.content for message in messages if message.role == "system"]
-    return [Messages(role=MessagesRole.SYSTEM, content="\n\n".join(texts))] if texts else []
+    return [Messages(role=MessagesRole.SYSTEM, content=sendable("\n\n".join(texts)))] if texts else []
 
 
 def _turns(messages: Sequence[Message], attachments: Sequence[Attachment]) -> list[Messages]:
     """Files go with the last message; of the pictures one does, and each other one has a message before it."""
     turns = [
-        Messages(role=MessagesRole(message.role), content=message.content)
+        Messages(role=MessagesRole(message.role), content=sendable(message.content))
         for message in messages
         if message.role != "system"
     ]
@@ -143,7 +144,9 @@ def _turns(messages: Sequence[Message], attachments: Sequence[Attachment]) -> li
     files = [attachment.file_id for attachment in attachments if not attachment.is_picture]
     pictures = [attachment for attachment in attachments if attachment.is_picture]
     early = [
-        Messages(role=MessagesRole.USER, content=picture.document.name, attachments=[picture.file_id])
+        Messages(
+            role=MessagesRole.USER, content=sendable(picture.document.name), attachments=[picture.file_id]
+        )
         for picture in pictures[:-1]
     ]
     last = turns.pop() if turns else Messages(role=MessagesRole.USER, content="")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,7 +66,7 @@ def is_authorization_key(value: str) -> bool:
     """Whether this is a Base64 ``id:secret``. A bearer has dots in it, or decodes to no such text."""
     try:
         decoded = base64.b64decode(value, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no Base64, or not of ASCII
         return False
     name, colon, secret = decoded.partition(":")
     return bool(name and colon and secret) and decoded.isprintable()

@@ -9,7 +9,7 @@ from typing import cast
 import httpx
 from ollama import AsyncClient, ChatResponse
 
-from llm_service.providers.transport import Timeouts, transport
+from llm_service.providers.transport import Timeouts, sendable, transport
 
 MAX_CONNECTIONS = 200
 """Above any worker's pool: how many calls run at once is limited around the provider, not here."""
@@ -45,7 +45,8 @@ class OllamaClient(AsyncClient):
 
         Both false, or the server cuts a long prompt (and the text before a long answer) without a word.
         """
-        content = json.dumps({**payload, "stream": True, "truncate": False, "shift": False}).encode()
+        whole = {**payload, "stream": True, "truncate": False, "shift": False}
+        content = sendable(json.dumps(whole, ensure_ascii=False)).encode()
         stream = await self._request(ChatResponse, "POST", "/api/chat", content=content, stream=True)
         return cast("AsyncGenerator[ChatResponse, None]", stream)
 

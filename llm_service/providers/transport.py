@@ -21,6 +21,14 @@ MAX_TEXT_CHARS = 4 * 1024 * 1024
 """Of one answer's text: 128k tokens of 4 characters are 0.5 million; eight times that is no answer any more."""
 
 
+def sendable(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which UTF-8 has no bytes for.
+
+    A broken document can hold one; it must neither end its task nor count as the vendor's failure.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds. ``silence_s`` limits the wait for the first byte and the wait between two chunks."""

@@ -28,6 +28,7 @@ KEY = base64.b64encode(b"8f3c1d9e-0000-4000-8000-5a6b7c8d9e0f:stand-in-secret").
 SCOPE = "GIGACHAT_API_CORP"
 MODELS = ("GigaChat", "GigaChat-Pro", "GigaChat-Max")
 TOKENS_A_SECOND = 10
+"""What the vendor allows."""
 ROLES = {"system", "user", "assistant", "function"}
 
 ROUTES = {
@@ -51,11 +52,12 @@ class GigaChatStandin(Standin):
         self.token_form = "access_token"
         self.clock_ahead_s = 0.0
         self.max_streams = 0
+        self.tokens_a_second = TOKENS_A_SECOND
         self.balance: list[float] | None = None
         self.instant = instant
         self.storage = Storage()
         self._tokens: dict[str, float] = {}
-        self._token_requests: deque[float] = deque(maxlen=TOKENS_A_SECOND)
+        self._token_requests: deque[float] = deque()
 
     def kind_of(self, exchange: Exchange) -> str:
         kind = ROUTES.get((exchange.method, exchange.path))
@@ -112,7 +114,9 @@ class GigaChatStandin(Standin):
         if form.get("scope") != [SCOPE]:
             raise Refused(400, "scope from db not fully includes consumed scope")
         now = time.monotonic()
-        if len(self._token_requests) == TOKENS_A_SECOND and now - self._token_requests[0] < 1:
+        while self._token_requests and now - self._token_requests[0] >= 1:
+            self._token_requests.popleft()
+        if len(self._token_requests) >= self.tokens_a_second:
             raise Refused(429, "too many requests")
         self._token_requests.append(now)
         token = f"eyJjdHkiOiJqd3QifQ.{uuid.uuid4().hex}.{uuid.uuid4().hex}"

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BODY_CHARS = 20_000
+BODY_CHARS = 200_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""Each provider with the vendor it is tested against."""
+
+from __future__ import annotations
+
+import random
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+
+from llm_service.providers.protocol import Provider
+from llm_service.providers.registry import ProviderContext
+from llm_service.resilience.clock import SystemClock
+from tests.standins.process import StandinProcess, gigachat, ollama
+
+PATIENT: dict[str, object] = {"request_timeout_seconds": 20.0, "connect_timeout_seconds": 20.0}
+"""Unless a test is about limits: a busy machine is no failure."""
+
+SILENCE_S = 0.5
+
+IMPATIENT: dict[str, object] = {"request_timeout_seconds": SILENCE_S, "connect_timeout_seconds": 1.0}
+
+
+@dataclass(slots=True)
+class Bench:
+    """A provider's options, its vendor's stand-in, and where what it refuses connections on."""
+
+    name: str
+    options: dict[str, object]
+    standin: StandinProcess | None = None
+    secrets: tuple[str, ...] = ()
+    made: list[Provider] = field(default_factory=list)
+
+    def provider(self, **overrides: object) -> Provider:
+        """A patient one, unless told otherwise; closed by the fixture."""
+        options = {**self.options, **(PATIENT if self.standin else {}), **overrides}
+        context = ProviderContext(options, SystemClock(), random.Random(0), lambda: str(uuid.uuid4()))
+        provider: Provider = import_module(f"llm_service.providers.{self.name}").create(context)
+        self.made.append(provider)
+        return provider
+
+    @property
+    def vendor(self) -> StandinProcess:
+        assert self.standin is not None
+        return self.standin
+
+
+REMOTE = ("gigachat_standin", "ollama_standin")
+"""Not the bare names: the test bed takes a parameter that is a service's name for a wish to have the real one."""
+
+
+def names() -> list[str]:
+    """Providers that are there; extractive needs no vendor."""
+    return [*REMOTE, "extractive"] if find_spec("llm_service.providers.extractive") else [*REMOTE]
+
+
+@contextmanager
+def bench(name: str) -> Iterator[Bench]:
+    """The provider's vendor runs for as long as this lasts."""
+    name = name.removesuffix("_standin")
+    with ExitStack() as stack:
+        if name == "gigachat":
+            vendor = stack.enter_context(gigachat(bodies=True))
+            vendor.set(tokens_a_second=1000)  # each test has a provider, and so a token, of its own
+            yield Bench(name, vendor.options(), vendor, (vendor.authorization_key,))
+        elif name == "ollama":
+            server = stack.enter_context(ollama(bodies=True))
+            options: dict[str, object] = {
+                "base_url": server.base_url,
+                "model": "tiny",
+                "num_ctx_max": 32_768,
+                "keep_alive": "5m",
+            }
+            yield Bench(name, options, server)
+        else:
+            yield Bench(name, {})
+
+
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
