@@ -42,6 +42,16 @@ class Bed:
                 raise
         return self._running[name]
 
+    def another(self, name: str) -> Service:
+        """One more of it, of this run alone even where an address is given: for tests that kill it.
+
+        It is kept for the next such test. Raises Unavailable.
+        """
+        own = f"{name}, for tests that kill it"
+        if own not in self._running:
+            self._running[own] = self._make(OFFERS[name])
+        return self._running[own]
+
     def prepare(self, names: Sequence[str]) -> None:
         """Build what the services need and lack; what fails is said when the service is asked for."""
         for name in names:
@@ -73,6 +83,9 @@ class Bed:
         address = self._address(offer)
         if address is not None:
             return offer.at_address(address)
+        return self._make(offer)
+
+    def _make(self, offer: Offer) -> Service:
         if self._has_docker:
             try:
                 return offer.in_docker(self._containers)

