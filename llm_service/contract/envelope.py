@@ -34,6 +34,9 @@ _UUID = re.compile(
     r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+# https://www.w3.org/TR/trace-context/#tracestate-limits: so many are to be carried on, and more may be dropped.
+# Without a bound it would fill every status event of the task.
+_MAX_TRACESTATE_CHARS = 512
 # https://www.w3.org/TR/trace-context/#traceparent-header: ids of zeros and version ff are invalid: ignored.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -84,6 +87,8 @@ class Envelope:
             if traceparent is not None and not _TRACEPARENT.fullmatch(traceparent):
                 traceparent = None
             tracestate = self._header("tracestate") if traceparent else None
+            if tracestate is not None and len(tracestate) > _MAX_TRACESTATE_CHARS:
+                tracestate = None
             named = self._task_id()
             task_id = named or self._invented()
             self._identity = Identity(task_id, self._trace_id(), traceparent, tracestate, named is not None)

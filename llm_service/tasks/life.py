@@ -43,6 +43,10 @@ from llm_service.tasks.work import Answer, Pause, Work
 
 # Between two tries to publish PROCESSING: Kafka is away, and nothing is gained by asking more often.
 _PROCESSING_RETRY_S = 1.0
+# Between two tries to publish what its topic does not take even at its smallest: an operator's time.
+_TOO_LARGE_RETRY_S = 10.0
+# Of a model's name in PROCESSING: the task's word for it, before any provider has looked at it.
+_MODEL_CHARS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +112,15 @@ class TaskLife:
 
     async def _route(self, case: _Case, envelope: Envelope) -> None:
         try:
-            task: Task | InvalidMessage | None = envelope.task()
+            task: Task | ServiceError | None = envelope.task()
         except InvalidMessage as error:
             task = error
+        except Exception:
+            task = self._crashed(case)
         if task is None:
             await self._tools.settler.settle(case.delivery, Outcome())
             self._tools.observe(events.MessageSkipped(*case.delivery.place))
-        elif isinstance(task, InvalidMessage) and not case.who.known:
+        elif isinstance(task, ServiceError) and not case.who.known:
             # No producer knows the id that we would make up for it: the letter is all there is to say.
             outcome = await self._tools.outcomes.dead_letter_only(
                 case.delivery, case.who, task.code, task.message
@@ -126,7 +132,7 @@ class TaskLife:
 
     # --- repeats --------------------------------------------------------------------------------
 
-    async def _once(self, case: _Case, task: Task | InvalidMessage, digest: str) -> None:
+    async def _once(self, case: _Case, task: Task | ServiceError, digest: str) -> None:
         """Work on the task unless its id is known; a bad message goes the same way, so that it contradicts no good one."""
         while True:
             match self._tools.window.admit(case.who.task_id, case.delivery.place, digest):
@@ -145,7 +151,7 @@ class TaskLife:
                 case unexpected:
                     assert_never(unexpected)
 
-    async def _claimed(self, case: _Case, task: Task | InvalidMessage, digest: str) -> None:
+    async def _claimed(self, case: _Case, task: Task | ServiceError, digest: str) -> None:
         finished: Finished | None = None
         try:
             decided = await self._decide(case, task)
@@ -180,27 +186,30 @@ class TaskLife:
 
     # --- deciding -------------------------------------------------------------------------------
 
-    async def _decide(self, case: _Case, task: Task | InvalidMessage) -> Decided:
+    async def _decide(self, case: _Case, task: Task | ServiceError) -> Decided:
         """The outcome of a task, whatever happens. Only cancellation goes through."""
         began = self._tools.clock.monotonic()
         provider: str | None = None
         try:
-            if isinstance(task, InvalidMessage):
+            if isinstance(task, ServiceError):
                 raise task
             plan = self._plan(task)
             provider = plan.provider
             answer = await self._answer(case, task, plan)
+            case.course.stage = Stage.DECIDED
+            success = succeeded(answer, plan, self._elapsed_ms(began))
+            return await self._tools.outcomes.success(case.delivery, case.who, success)
         except ServiceError as error:
             failure = failed(error, provider, self._elapsed_ms(began))
         except Exception:
-            self._tools.observe(events.TaskCrashed(case.ref, traceback.format_exc()))
-            failure = failed(ServiceError(), provider, self._elapsed_ms(began))
-        else:
-            success = succeeded(answer, plan, self._elapsed_ms(began))
-            case.course.stage = Stage.DECIDED
-            return await self._tools.outcomes.success(case.delivery, case.who, success)
+            failure = failed(self._crashed(case), provider, self._elapsed_ms(began))
         case.course.stage = Stage.DECIDED
         return await self._tools.outcomes.failure(case.delivery, case.who, failure)
+
+    def _crashed(self, case: _Case) -> ServiceError:
+        """A bug met while it is handled: the traceback is for the log alone."""
+        self._tools.observe(events.TaskCrashed(case.ref, traceback.format_exc()))
+        return ServiceError()
 
     def _plan(self, task: Task) -> Plan:
         tools = self._tools
@@ -247,7 +256,7 @@ class TaskLife:
         """PROCESSING, acknowledged before the work starts, however long Kafka is away."""
         tools = self._tools
         model = plan.model or tools.guards[plan.provider].provider.default_model
-        event = Processing(provider=plan.provider, model=model)
+        event = Processing(provider=plan.provider, model=model[:_MODEL_CHARS])
         record = tools.outcomes.processing(case.delivery, case.who, event)
         while True:
             try:
@@ -268,13 +277,16 @@ class TaskLife:
     async def _settle(self, case: _Case, decided: Decided) -> None:
         case.course.stage = Stage.DECIDED
         began = self._tools.clock.monotonic()
-        try:
-            await self._tools.settler.settle(case.delivery, decided.outcome)
-        except MessageTooLarge as error:
-            # The topic takes less than it said at the start: what fits is the reason.
-            failure = failed(error, None, 0)
-            decided = await self._tools.outcomes.failure(case.delivery, case.who, failure)
-            await self._tools.settler.settle(case.delivery, decided.outcome)
+        while True:
+            try:
+                await self._tools.settler.settle(case.delivery, decided.outcome)
+                break
+            except MessageTooLarge as error:
+                self._tools.observe(events.Trouble("kafka", error.message))
+                if decided.smallest:
+                    # As with a topic that can't be written: somebody will set it right, and nothing is lost.
+                    await self._tools.clock.sleep(_TOO_LARGE_RETRY_S)
+                decided = await self._tools.outcomes.smaller(case.delivery, case.who, decided)
         now = self._tools.clock.monotonic()
         self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
         self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))

@@ -9,7 +9,7 @@ from llm_service.contract import dead_letter, status
 from llm_service.contract.envelope import Identity
 from llm_service.contract.record import Record
 from llm_service.contract.status import Failure, ResultEncoding, Stamp, Success
-from llm_service.errors import FileError, ResultTooLarge, StoreUnavailable, VerdictFailed
+from llm_service.errors import FileError, IdConflict, ResultTooLarge, StoreUnavailable, VerdictFailed
 from llm_service.resilience.clock import Clock
 from llm_service.tasks.ports import Delivery, Outcome, ResultStore
 
@@ -17,6 +17,9 @@ from llm_service.tasks.ports import Delivery, Outcome, ResultStore
 FIRST_ATTEMPT = 1
 # A store that is away keeps a large result waiting; for so long it may be missed after it is back.
 _STORE_RETRY_S = 10.0
+# What is left of a dead letter when its topic takes less than it said: brokers take 1 MB unless told otherwise, and
+# nobody sets a topic below this.
+_SMALL_LETTER_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Decided:
 
     outcome: Outcome
     event: Success | Failure | None
+    """None when another body came under an id that had succeeded."""
+    smallest: bool = False
+    """Whether nothing of it can be made smaller."""
 
 
 class Outcomes:
@@ -53,22 +59,10 @@ class Outcomes:
 
         FAILED ``result_too_large`` where there is no store. Waits for a store that is away.
         """
-        stamp = self._stamp(delivery, who)
-        record = status.encode(event, stamp, self._policy.encoding)
+        record = status.encode(event, self._stamp(delivery, who), self._policy.encoding)
         if record.size <= self._policy.status_max_bytes:
             return Decided(Outcome(record), event)
-        payload = status.result_text(event.text).encode()
-        reference = await self._keep(lambda store: store.put_result(who.task_id, payload))
-        if reference is None:
-            size, limit = record.size, self._policy.status_max_bytes
-            error = ResultTooLarge(
-                f"the result takes {size} bytes, more than the {limit} of a message, and there is no object store "
-                f"that takes it: raise max.message.bytes of the status topic, or configure MinIO with the right to write"
-            )
-            failure = Failure(error.code, error.message, retryable=False, provider=event.provider)
-            return await self.failure(delivery, who, failure)
-        referring = replace(event, text="", result_ref=reference)
-        return Decided(Outcome(status.encode(referring, stamp, self._policy.encoding)), referring)
+        return await self._referring(delivery, who, event, record.size)
 
     async def failure(self, delivery: Delivery, who: Identity, event: Failure) -> Decided:
         """FAILED, and a dead letter unless the model's verdict is the answer itself."""
@@ -81,7 +75,37 @@ class Outcomes:
         """A dead letter alone: what its id was answered stands, or there is no id that anybody waits for."""
         return Outcome(dead_letter=await self._letter(delivery, who, code, message))
 
-    async def _letter(self, delivery: Delivery, who: Identity, code: str, message: str) -> Record:
+    async def smaller(self, delivery: Delivery, who: Identity, decided: Decided) -> Decided:
+        """The same outcome in fewer bytes, for a topic that takes less than it said at the start."""
+        event, outcome = decided.event, decided.outcome
+        if isinstance(event, Success) and event.result_ref is None and outcome.status is not None:
+            return await self._referring(delivery, who, event, outcome.status.size)
+        if outcome.dead_letter is None:
+            return replace(decided, smallest=True)
+        error = event if isinstance(event, Failure) else IdConflict()
+        letter = await self._letter(delivery, who, error.code, error.message, _SMALL_LETTER_BYTES)
+        return Decided(Outcome(outcome.status, letter), event, smallest=True)
+
+    async def _referring(self, delivery: Delivery, who: Identity, event: Success, size: int) -> Decided:
+        # A model may answer with half of a surrogate pair, which no UTF-8 holds.
+        payload = status.result_text(event.text).encode("utf-8", "replace")
+        reference = await self._keep(lambda store: store.put_result(who.task_id, payload))
+        if reference is None:
+            error = ResultTooLarge(
+                f"the result takes {size} bytes, more than the status topic takes, and there is no object store "
+                f"that takes it: raise max.message.bytes of the status topic, or configure MinIO with the right to write"
+            )
+            failure = Failure(error.code, error.message, retryable=False, provider=event.provider)
+            return await self.failure(delivery, who, failure)
+        referring = replace(event, text="", result_ref=reference)
+        record = status.encode(referring, self._stamp(delivery, who), self._policy.encoding)
+        return Decided(Outcome(record), referring)
+
+    async def _letter(
+        self, delivery: Delivery, who: Identity, code: str, message: str, most: int | None = None
+    ) -> Record:
+        """A letter of at most ``most`` bytes; the topic's own limit without it."""
+        most = most or self._policy.dead_letter_max_bytes
         letter = dead_letter.DeadLetter(
             code,
             message,
@@ -92,12 +116,15 @@ class Outcomes:
             self._clock.now(),
         )
         record = dead_letter.encode(letter, delivery.key, delivery.value, delivery.headers)
-        if record.size <= self._policy.dead_letter_max_bytes:
+        if record.size <= most:
             return record
         reference = await self._keep(lambda store: store.put_letter(who.task_id, delivery.value or b""))
         # Without a store the letter points to where the message lies, for as long as the topic keeps it.
         where = reference or f"kafka://{delivery.topic}/{delivery.partition}/{delivery.offset}"
-        return dead_letter.encode_reference(letter, delivery.key, delivery.headers, where)
+        record = dead_letter.encode_reference(letter, delivery.key, delivery.headers, where)
+        if record.size <= most:
+            return record
+        return dead_letter.encode_remainder(letter, delivery.key, delivery.headers, where, most)
 
     async def _keep(self, put: Callable[[ResultStore], Awaitable[str]]) -> str | None:
         """The reference; None where there is no store, or it will not take it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from llm_service import events
-from llm_service.contract.task import Task
+from llm_service.contract.task import Task, TaskFile
 from llm_service.errors import (
     AnswerError,
     AnswerTruncated,
@@ -114,7 +114,7 @@ class Work:
     ) -> Document:
         wanted = task.files[index]
         with self._stage(ref, "fetch"):
-            file = await stack.enter_async_context(self._fetched(wanted.path, wanted.name, pause))
+            file = await self._fetched(wanted, stack, pause)
         self._observe(events.FileLoaded(ref, wanted.path, file.size))
         if file.content_type in able.upload_types | able.picture_types:
             return Document(file.name, file.content_type, path=file.path, size=file.size)
@@ -122,15 +122,13 @@ class Work:
             text = await self._files.to_text(file)
         return Document(file.name, file.content_type, text=text, size=file.size)
 
-    @asynccontextmanager
-    async def _fetched(self, path: str, name: str | None, pause: Pause) -> AsyncIterator[LocalFile]:
+    async def _fetched(self, wanted: TaskFile, stack: AsyncExitStack, pause: Pause) -> LocalFile:
+        """The file, for as long as ``stack`` lasts."""
         failures = 0
         delay = self._retries.first_delay_s
         while True:
             try:
-                async with self._files.fetch(path, name) as file:
-                    yield file
-                    return
+                return await stack.enter_async_context(self._files.fetch(wanted.path, wanted.name))
             except FileError as error:
                 # A store that is away is waited for; a file that comes broken is not asked for without end.
                 failures += not isinstance(error, StoreUnavailable)
