@@ -135,9 +135,11 @@ class TestAnswering:
         assert (await remote.provider().complete(question())).text == words
 
     async def test_a_pause_between_chunks_below_the_limit_is_no_failure(self, remote: Bench) -> None:
-        remote.vendor.tell(chunks=7, gap=SILENCE_S / 4)
+        remote.vendor.tell(chunks=14, gap=SILENCE_S / 4)
         provider = remote.provider(request_timeout_seconds=SILENCE_S, connect_timeout_seconds=0.1)
-        assert (await provider.complete(question())).text.startswith("Ответ"), "1.5 limits long altogether"
+        assert (await provider.complete(question())).text.startswith("Ответ"), (
+            "three and a half limits long altogether"
+        )
 
     async def test_it_names_its_models_and_is_healthy(self, any_bench: Bench) -> None:
         provider = any_bench.provider()
@@ -296,6 +298,10 @@ class TestBadAnswers:
 
     async def test_an_answer_of_ten_megabytes_is_refused(self, remote: Bench) -> None:
         remote.vendor.tell(big=10_000_000, chunks=100)
+        await failed(remote, ProviderAnswerInvalid)
+
+    async def test_a_line_without_end_is_not_collected(self, remote: Bench) -> None:
+        remote.vendor.tell(flood=64)
         await failed(remote, ProviderAnswerInvalid)
 
     async def test_an_unknown_finish_is_no_answer(self, remote: Bench) -> None:

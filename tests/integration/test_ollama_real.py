@@ -97,8 +97,8 @@ async def test_a_prompt_too_long_for_the_model_is_refused_and_never_cut(made: Ma
 
 
 async def test_a_tokenizer_of_single_bytes_gets_the_context_it_needs(made: Made) -> None:
-    # 3,600 bytes are estimated as 1,200 tokens, and this model makes 3,600 of them: with the estimate's 4096
-    # and the answer's room it still fits; 4,500 bytes do not fit 4096 and need the second size.
+    # 4,500 bytes are estimated as 1,500 tokens, for which 4096 would do; this model makes 4,500 of them. The server
+    # refuses the first size, since nothing may be cut, and gets the second.
     text = "ы" * 2_250
     answer = await made().complete(replace(ASK, messages=(Message("user", text),)))
     assert answer.usage.prompt_tokens is None or answer.usage.prompt_tokens >= 4_500

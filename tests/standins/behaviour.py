@@ -48,6 +48,8 @@ class Behaviour:
     """Answer with a small gzip body that unpacks to 64 MB."""
     big: int = 0
     """Answer with so many characters."""
+    flood: int = 0
+    """Send a line of so many MB that never ends."""
     finish: str = ""
     answer: str = ""
     chunks: int = 2

@@ -160,6 +160,10 @@ class Standin(ABC):
     ) -> str:
         """Send an answer's pieces, the last of which is its end, with what the behaviour does to it."""
         await exchange.start(200, "text/html" if behaviour.badtype else content_type)
+        if behaviour.flood:
+            for _ in range(behaviour.flood):
+                await exchange.send(b"a" * 1_000_000)
+            raise BrokenOffError
         if behaviour.drip:
             await exchange.stream([bytes([byte]) for byte in b"".join(pieces)], behaviour.drip)
         elif behaviour.stall or behaviour.cut:
