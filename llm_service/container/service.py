@@ -118,7 +118,11 @@ class Service:
         kafka = self.settings.kafka
         publisher = Publisher(
             producer_properties(
-                connection, int(kafka.publish_timeout_s * 1000), kafka.message_max_bytes, self.health.on_error
+                connection,
+                int(kafka.publish_timeout_s * 1000),
+                kafka.message_max_bytes,
+                min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
+                self.health.on_error,
             )
         )
         publisher.start()

@@ -94,9 +94,10 @@ def producer_properties(
     connection: ConnectionConfig,
     publish_timeout_ms: int,
     message_max_bytes: int,
+    batch_max_bytes: int,
     on_error: Callable[[KafkaError], None],
 ) -> dict[str, object]:
-    """The plain producer of status events."""
+    """The plain producer of status events; ``batch_max_bytes`` is what every topic it writes to takes."""
     return {
         **connection.properties(),
         "enable.idempotence": True,
@@ -106,5 +107,7 @@ def producer_properties(
         "linger.ms": 2,
         "message.timeout.ms": publish_timeout_ms,
         "message.max.bytes": message_max_bytes,
+        # A topic's max.message.bytes counts whole batches: it refuses a larger one with all messages in it.
+        "batch.size": batch_max_bytes,
         "error_cb": on_error,
     }

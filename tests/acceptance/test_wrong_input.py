@@ -60,9 +60,9 @@ def stage(
     kafka: Kafka, minio: MinioServer, standin: GigaChatProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Stage:
     whole = Stage.build(kafka, minio, standin, tmp_path_factory.mktemp("stage"))
-    return replace(
-        whole, status=kafka.topic("status", config=SMALL), dead_letters=kafka.topic("dlq", config=SMALL)
-    )
+    # One partition for all statuses, so that what is answered at once goes out in one batch.
+    status, letters = kafka.topic("status", 1, SMALL), kafka.topic("dlq", config=SMALL)
+    return replace(whole, status=status, dead_letters=letters)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -354,6 +354,13 @@ async def test_a_result_too_large_for_a_message_is_in_the_bucket(scene: Scene) -
     assert json.loads(stored(scene, reference)) == {"raw_response": "Ж" * 40_000}
     assert json.loads(ended.body["result"])["result_ref"] == reference, "an old reader sees where it is"
     assert ended.body["tokens_used"] > 0
+
+
+async def test_results_that_fit_one_by_one_fit_together(scene: Scene) -> None:
+    """The broker's limit counts whole batches: one that is larger would be refused with all that is in it."""
+    ended = await asyncio.gather(*(scene.run({"text": directive(big=25_000)}) for _ in range(30)))
+    assert {event.status for event in ended} == {"3"}
+    assert not [event for event in ended if "result_ref" in event.body]
 
 
 async def test_at_the_limit_of_a_message_no_size_is_lost(scene: Scene) -> None:
