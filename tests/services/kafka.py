@@ -30,6 +30,9 @@ PROPERTIES: Mapping[str, str] = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
+    # A killed broker is registered until its session ends, and its successor waits for that: 9 s by default.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
     "group.min.session.timeout.ms": "1000",
