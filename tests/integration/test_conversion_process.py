@@ -28,12 +28,12 @@ from tests.unit.files import documents
 
 POLICY = ConversionPolicy(timeout_s=20, memory_bytes=300_000_000, cpu_s=10)
 # Some 0.8 ms a page: these keep a child busy for about 15 s, far longer than any test waits.
-LONG = documents.pdf(*[b"page"] * 20_000)
+LONG_PAGES = 20_000
 
 
 @pytest.fixture(scope="module")
 def long_pdf(tmp_path_factory: pytest.TempPathFactory) -> LocalFile:
-    return stored(tmp_path_factory.mktemp("long"), "long.pdf", LONG)
+    return stored(tmp_path_factory.mktemp("long"), "long.pdf", documents.pdf(*[b"page"] * LONG_PAGES))
 
 
 def stored(folder: Path, name: str, content: bytes) -> LocalFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,27 +108,36 @@ async def test_a_deep_page_costs_nobody_else(converter: Converter, tmp_path: Pat
     assert "deep" in await converter.to_text(stored(tmp_path, "a.html", DEEP))
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("ratio.docx", documents.docx_bomb(100_000_000)),
-        ("sum.docx", documents.docx_bomb(400_000_000)),
-        ("parts.docx", documents.archive({f"word/document{n}.xml": b"" for n in range(20_001)})),
-        ("stream.pdf", documents.pdf(documents.zeros(300_000_000), filters=b"/Filter/FlateDecode")),
-        (
-            "twice.pdf",
-            documents.pdf(
-                documents.zeros(900_000_000, times=2), filters=b"/Filter[/FlateDecode/FlateDecode]"
-            ),
+# Made when they are used: packing hundreds of megabytes takes a second.
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "ratio.docx": (lambda: documents.docx_bomb(50_000_000), "times its size"),
+    "sum.docx": (lambda: documents.docx_bomb(270_000_000), "unpacks to 270"),
+    "parts.docx": (
+        lambda: documents.archive({f"word/document{number}.xml": b"" for number in range(20_001)}),
+        "20003 parts",
+    ),
+    "stream.pdf": (
+        lambda: documents.pdf(documents.zeros(80_000_000), filters=b"/Filter/FlateDecode"),
+        "holds a stream",
+    ),
+    "twice.pdf": (
+        lambda: documents.pdf(
+            documents.zeros(400_000_000, times=2), filters=b"/Filter[/FlateDecode/FlateDecode]"
         ),
-    ],
-)
+        "needs more memory",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
 async def test_bombs_are_refused_quickly_and_the_next_document_is_read(
-    converter: Converter, tmp_path: Path, name: str, content: bytes
+    converter: Converter, tmp_path: Path, name: str
 ) -> None:
+    make, words = BOMBS[name]
+    bomb = stored(tmp_path, name, make())
     began = time.monotonic()
-    with pytest.raises(DocumentTooCostly, match=name):
-        await converter.to_text(stored(tmp_path, name, content))
+    with pytest.raises(DocumentTooCostly, match=f"{name}.*{words}"):
+        await converter.to_text(bomb)
     # 2 s on a machine of its own; other suites run beside this one.
     assert time.monotonic() - began < 6
     assert await converter.to_text(stored(tmp_path, "a.txt", b"next")) == "next"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class Store:
         self.denied: set[tuple[str, str]] = set()
         self.asked: list[tuple[str, str]] = []
         self.before_chunk: Callable[[int], None] = lambda _: None
+        self.before_end: Callable[[], None] = lambda: None
+        self.read: list[int] = []
         self.opened = 0
         self.closed = 0
 
@@ -64,7 +67,9 @@ class Store:
     def _chunks(self, info: ObjectInfo) -> Iterator[bytes]:
         for number, chunk in enumerate(self.objects[info.bucket, info.key]):
             self.before_chunk(number)
+            self.read.append(number)
             yield chunk
+        self.before_end()
 
     def put(self, bucket: str, key: str, value: bytes, content_type: str) -> None:
         raise AssertionError("a fetch puts nothing")
@@ -102,6 +107,12 @@ def everything_in(folder: Path) -> list[Path]:
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def until_empty(folder: Path) -> None:
+    end = time.monotonic() + 5
+    while files(folder):
+        assert time.monotonic() < end, "a file stays behind"
 
 
 async def refused(fetcher: Fetcher, path: str) -> FileError:
@@ -217,10 +228,34 @@ async def test_cancelling_gives_control_back_at_once_and_the_thread_follows(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    store.before_chunk = lambda number: pytest.fail("read on") if number > 1 else None
     release.set()
-    await asyncio.to_thread(lambda: [None for _ in iter(lambda: files(tmp_path), [])])
-    assert store.closed == 1
+    await asyncio.to_thread(until_empty, tmp_path)
+    assert store.read == [0, 1]
+
+
+async def test_a_file_that_comes_as_its_user_is_cancelled_is_deleted(
+    fetcher: Fetcher, store: Store, tmp_path: Path
+) -> None:
+    reached, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        reached.set()
+        _hold(release)
+
+    store.before_end = wait
+    store.add("a", b"x")
+
+    async def use() -> None:
+        async with fetcher.fetch("a", None):
+            raise AssertionError("fetched")
+
+    task = asyncio.create_task(use())
+    await asyncio.to_thread(reached.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+    await asyncio.to_thread(until_empty, tmp_path)
 
 
 async def test_a_job_cancelled_in_the_queue_never_starts(fetcher: Fetcher, store: Store) -> None:
