@@ -41,7 +41,9 @@ class Publisher:
     """
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        self._producer = Producer(dict(config))
+        self._config = dict(config)
+        self._producer = Producer(self._config)
+        self._broken = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: list[_Report] = []
         self._stopped = threading.Event()
@@ -63,6 +65,7 @@ class Publisher:
         future: asyncio.Future[None] = self._loop.create_future()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
+            self._judge(error)
             self._reports.append(_Report(future, topic, error))
 
         try:
@@ -74,6 +77,7 @@ class Publisher:
                 "the producer's queue is full: Kafka takes messages slower than they come"
             ) from error
         except KafkaException as error:
+            self._judge(error.args[0])
             raise _error(topic, error.args[0]) from error
         await future
 
@@ -88,8 +92,22 @@ class Publisher:
         while not self._stopped.is_set():
             self._producer.poll(_POLL_S)
             self._hand_over()
+            if self._broken:
+                self._rebuild()
         # Delivery callbacks run inside poll and flush, always on this thread: the list needs no lock.
         self._producer.flush(self._flush_s)
+        self._hand_over()
+
+    def _judge(self, error: KafkaError | None) -> None:
+        if error is not None and (error.fatal() or error.code() == KafkaError._FATAL):  # noqa: SLF001
+            self._broken = True
+
+    def _rebuild(self) -> None:
+        """An idempotent producer that met a fatal error takes nothing more: its messages fail, a new one takes them."""
+        broken, self._producer = self._producer, Producer(self._config)
+        self._broken = False
+        broken.purge()
+        broken.poll(0)
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -19,6 +19,9 @@ from llm_service.kafka.port import ConsumerPort, TopicPartition
 from llm_service.tasks.ports import Delivery, Intake
 
 
+_LOOP_MARGIN_S = 0.5
+
+
 class KafkaSource:
     """Runs the consumer loop in its own thread and connects it to an intake on the event loop."""
 
@@ -28,6 +31,7 @@ class KafkaSource:
         self._intake = intake
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gone: dict[TopicPartition, int] = {}
+        self._dead = False
         self._stopping = threading.Event()
         self._ended: asyncio.Future[None] | None = None
         self._observe = observe
@@ -45,7 +49,10 @@ class KafkaSource:
 
     def is_live(self, delivery: Delivery) -> bool:
         """Whether the delivery's partition is still ours under its epoch."""
-        return self._gone.get(TopicPartition(delivery.topic, delivery.partition), 0) < delivery.epoch
+        return (
+            not self._dead
+            and self._gone.get(TopicPartition(delivery.topic, delivery.partition), 0) < delivery.epoch
+        )
 
     def finish(self, delivery: Delivery) -> None:
         """The outcome is durable: the offset may be committed."""
@@ -90,24 +97,31 @@ class KafkaSource:
     def revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
         if self._loop is None or self._loop.is_closed():
             return
-        revoked = asyncio.run_coroutine_threadsafe(self._revoke(epochs), self._loop)
+        revoked = asyncio.run_coroutine_threadsafe(self._revoke(epochs, timeout), self._loop)
         if timeout > 0:
             try:
-                revoked.result(timeout)
+                # The loop keeps the limit; the margin is for a loop that is busy.
+                revoked.result(timeout + _LOOP_MARGIN_S)
             except (FutureTimeoutError, FutureCancelledError):
                 # What was not settled by now is left to the new owner: nothing is lost.
                 return
 
-    async def _revoke(self, epochs: dict[TopicPartition, int]) -> None:
+    async def _revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
+        """End the work; from the limit on, or at once where the partitions are lost, nothing more is published."""
         leaving = dict(epochs)
 
         def is_gone(delivery: Delivery) -> bool:
             epoch = leaving.get(TopicPartition(delivery.topic, delivery.partition), 0)
             return delivery.epoch <= epoch
 
-        await self._intake.revoke(is_gone)
-        for place, epoch in leaving.items():
-            self._gone[place] = max(epoch, self._gone.get(place, 0))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._intake.revoke(is_gone)
+        except TimeoutError:
+            pass
+        finally:
+            for place, epoch in leaving.items():
+                self._gone[place] = max(epoch, self._gone.get(place, 0))
 
     def _run(self) -> None:
         error: ConsumerFatal | None = None
@@ -135,6 +149,7 @@ class KafkaSource:
         if error is None:
             self._ended.set_result(None)
         else:
+            self._dead = True  # nobody commits any more, so nothing may be published either
             self._ended.set_exception(error)
 
     def _observe_from_thread(self, event: events.Event) -> None:
