@@ -144,8 +144,10 @@ class TaskLife:
                     return await self._conflict(case)
                 case Repeat(flight):
                     self._tools.observe(events.TaskRepeated(case.ref, "waiting"))
-                    # The future is its owner's: a waiter that is cancelled must not cancel it for the others.
-                    finished_first = await asyncio.shield(flight.ended)
+                    # Blocked, so that the repeats of a slow task leave the window's room to others. The future
+                    # is its owner's: a waiter that is cancelled must not cancel it for the others.
+                    with self._tools.pool.blocking():
+                        finished_first = await asyncio.shield(flight.ended)
                     if finished_first is not None and finished_first.digest == digest:
                         return await self._again(case, finished_first)
                 case unexpected:

@@ -48,7 +48,7 @@ class WorkerPool:
 
     @property
     def blocked(self) -> int:
-        """Tasks that wait for a provider or a store, without a slot."""
+        """Tasks that wait for a provider, a store, or the first task of their id, without a slot."""
         return self._blocked
 
     @contextmanager
