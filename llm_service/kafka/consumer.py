@@ -76,6 +76,7 @@ class ConsumerLoop:
         self._wake = ThreadEvent()
         self._next_commit = 0.0
         self._full_since: float | None = None
+        # Kept when a partition leaves: librdkafka remembers the pause, and the partition may come back.
         self._paused: set[TopicPartition] = set()
         self._taking = True
         self._dirty = False
@@ -142,9 +143,9 @@ class ConsumerLoop:
 
     def _read(self, room: int) -> list[KafkaMessage]:
         self._full_since = None
-        if self._paused:
-            self._port.resume(sorted(self._paused))
-            self._paused.clear()
+        if held_back := self._paused & {*self._trackers, *self._takeovers}:
+            self._port.resume(sorted(held_back))
+            self._paused -= held_back
         first = self._port.poll(self._poll_timeout())
         if first is None:
             return []
@@ -289,7 +290,6 @@ class ConsumerLoop:
         for place in partitions:
             for known in (self._trackers, self._takeovers, self._sent, self._committed):
                 known.pop(place, None)
-        self._paused -= set(partitions)
         self._observe(events.PartitionsRevoked([place.partition for place in partitions], lost))
 
     # --- takeover -------------------------------------------------------------------------------

@@ -1,18 +1,28 @@
-"""A plain idempotent producer with its own poll thread, awaited from the event loop."""
+"""A plain idempotent producer, awaited from the event loop.
+
+The loop itself asks librdkafka for delivery reports, by a timer that runs only as fast as something is under way. A
+thread that waits for them would have to be woken, get the interpreter's lock from a busy loop, and wake the
+loop in turn, for nearly every message: that was a tenth of what a task costs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from llm_service.contract.record import Record
-from llm_service.errors import DeliveryError, MessageTooLarge, PublishFailed, TopicNotWritable
+from llm_service.errors import DeliveryError, DependencyUnavailable, MessageTooLarge, PublishFailed, TopicNotWritable
 
-_POLL_S = 0.05
+# A broker acknowledges in some milliseconds: this is what a report waits here at most, and half of it on average.
+_UNDER_WAY_S = 0.001
+# Nothing for so many looks in a row: the broker is slow or away, and looking more often brings nothing sooner.
+_FRUITLESS_LOOKS = 50
+_SLOW_S = 0.02
+# With nothing under way only librdkafka's own news (a broker lost) is asked for.
+_IDLE_S = 0.2
 _NOT_WRITABLE = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -27,32 +37,19 @@ _TOO_LARGE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
-    future: asyncio.Future[None]
-    topic: str
-    error: KafkaError | None
-
-
 class Publisher:
-    """Publishes records and waits for the brokers' acknowledgement.
-
-    Reports of one poll cross to the event loop with one wake-up. Lives on the loop that starts it.
-    """
+    """Publishes records and waits for the brokers' acknowledgement. Lives on the loop that starts it."""
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        self._config = dict(config)
-        self._producer = Producer(self._config)
-        self._broken = False
+        self._producer = Producer(dict(config))
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reports: list[_Report] = []
-        self._stopped = threading.Event()
-        self._flush_s = 0.0
-        self._thread = threading.Thread(target=self._poll, name="kafka-publisher", daemon=True)
+        self._timer: asyncio.TimerHandle | None = None
+        self._pause_s = _IDLE_S
+        self._fruitless = 0
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._look_after(self._loop, _IDLE_S)
 
     async def publish(self, topic: str, record: Record) -> None:
         """Return when the record is acknowledged.
@@ -60,13 +57,14 @@ class Publisher:
         Raises MessageTooLarge, TopicNotWritable, and PublishFailed for what may pass. Waits at most for the
         producer's ``message.timeout.ms``.
         """
-        if self._loop is None:
+        loop = self._loop
+        if loop is None:
             raise PublishFailed("the publisher was not started")
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = loop.create_future()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
-            self._judge(error)
-            self._reports.append(_Report(future, topic, error))
+            if not future.done():
+                future.set_result(None) if error is None else future.set_exception(_error(topic, error))
 
         try:
             self._producer.produce(
@@ -77,53 +75,46 @@ class Publisher:
                 "the producer's queue is full: Kafka takes messages slower than they come"
             ) from error
         except KafkaException as error:
-            self._judge(error.args[0])
             raise _error(topic, error.args[0]) from error
+        self._fruitless = 0
+        if self._pause_s > _UNDER_WAY_S:
+            self._look_after(loop, _UNDER_WAY_S)
         await future
+
+    async def check(self, topic: str, timeout: float) -> None:
+        """Return when a broker answers within ``timeout`` seconds. Raises DependencyUnavailable.
+
+        Asked actively: a broker that is stopped or cut off keeps its connections, and silence says nothing for minutes.
+        """
+        try:
+            await asyncio.to_thread(self._producer.list_topics, topic, timeout)
+        except KafkaException as error:
+            raise DependencyUnavailable(f"no broker answers ({error.args[0].str()})") from error
 
     async def close(self, timeout: float) -> None:
         """Send what is queued, for at most ``timeout`` seconds."""
-        self._flush_s = timeout
-        self._stopped.set()
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, timeout + _POLL_S)
+        until = time.monotonic() + timeout
+        self._producer.poll(0)
+        while len(self._producer) and time.monotonic() < until:
+            await asyncio.sleep(_UNDER_WAY_S)
+            self._producer.poll(0)
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _poll(self) -> None:
-        while not self._stopped.is_set():
-            self._producer.poll(_POLL_S)
-            self._hand_over()
-            if self._broken:
-                self._rebuild()
-        # Delivery callbacks run inside poll and flush, always on this thread: the list needs no lock.
-        self._producer.flush(self._flush_s)
-        self._hand_over()
-
-    def _judge(self, error: KafkaError | None) -> None:
-        if error is not None and (error.fatal() or error.code() == KafkaError._FATAL):  # noqa: SLF001
-            self._broken = True
-
-    def _rebuild(self) -> None:
-        """An idempotent producer that met a fatal error takes nothing more: its messages fail, a new one takes them."""
-        broken, self._producer = self._producer, Producer(self._config)
-        self._broken = False
-        broken.purge()
-        broken.poll(0)
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        if self._reports and self._loop is not None and not self._loop.is_closed():
-            reports, self._reports = self._reports, []
-            self._loop.call_soon_threadsafe(_resolve, reports)
-
-
-def _resolve(reports: list[_Report]) -> None:
-    for report in reports:
-        if report.future.done():
-            continue
-        if report.error is None:
-            report.future.set_result(None)
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let librdkafka call back: reports and errors come from inside ``poll``, which does not wait."""
+        self._fruitless = 0 if self._producer.poll(0) else self._fruitless + 1
+        if not len(self._producer):
+            pause_s = _IDLE_S
         else:
-            report.future.set_exception(_error(report.topic, report.error))
+            pause_s = _UNDER_WAY_S if self._fruitless < _FRUITLESS_LOOKS else _SLOW_S
+        self._look_after(loop, pause_s)
+
+    def _look_after(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pause_s = pause_s
+        self._timer = loop.call_later(pause_s, self._look, loop)
 
 
 def _error(topic: str, error: KafkaError) -> DeliveryError:

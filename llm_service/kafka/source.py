@@ -18,7 +18,6 @@ from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
 from llm_service.kafka.port import ConsumerPort, TopicPartition
 from llm_service.tasks.ports import Delivery, Intake
 
-
 _LOOP_MARGIN_S = 0.5
 
 

@@ -148,7 +148,7 @@ class FileSettings(Group):
         description="Seconds for turning one document into text.",
     )
     conversion_memory_mb: int = Field(
-        default=1024,
+        default=512,
         validation_alias="CONVERSION_MEMORY_MB",
         ge=256,
         le=65_536,

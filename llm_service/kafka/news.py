@@ -1,4 +1,4 @@
-"""Whether the cluster answers, and how far behind this worker is, from what librdkafka tells of itself."""
+"""What librdkafka tells of itself: errors that pass, and how far behind this worker is."""
 
 from __future__ import annotations
 
@@ -10,39 +10,20 @@ from confluent_kafka import KafkaError
 
 from llm_service import events
 
-_DOWN = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001
 
-
-class ClusterHealth:
-    """Fed by the consumer's callbacks on its own thread; read anywhere.
-
-    "All brokers down" comes as an error at once; that they are back shows in the next statistics.
-    """
+class KafkaNews:
+    """Fed by the clients' callbacks on their own threads; read anywhere."""
 
     def __init__(self, observe: events.Observer) -> None:
         self._observe = observe
-        self.up = True
-        self.reason = ""
         self.lag: Mapping[int, int] = {}
         """Messages behind the end of each assigned partition, by the committed offset."""
 
     def on_error(self, error: KafkaError) -> None:
-        if error.code() in _DOWN:
-            self._change(up=False, reason=f"{error.name()}: {error.str()}")
+        self._observe(events.Trouble("kafka", f"{error.name()}: {error.str()}"))
 
     def on_statistics(self, text: str) -> None:
-        statistics = json.loads(text)
-        states = [broker.get("state") for broker in statistics.get("brokers", {}).values()]
-        if "UP" in states:
-            self._change(up=True, reason="")
-        elif states:
-            self._change(up=False, reason="no connection to any broker")
-        self.lag = _lag(statistics)
-
-    def _change(self, *, up: bool, reason: str) -> None:
-        if up != self.up:
-            self._observe(events.ConnectionChanged("kafka", up, reason))
-        self.up, self.reason = up, reason
+        self.lag = _lag(json.loads(text))
 
 
 def _lag(
