@@ -24,8 +24,9 @@ from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
 from llm_service.files.results import ClaimCheck
 from llm_service.kafka.config import consumer_properties, producer_properties
 from llm_service.kafka.confluent import ConfluentConsumer
-from llm_service.kafka.health import ClusterHealth, threadsafe
+from llm_service.kafka.news import KafkaNews, threadsafe
 from llm_service.kafka.publisher import Publisher
+from llm_service.kafka.reach import BrokerCheck
 from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
 from llm_service.kafka.source import KafkaSource
 from llm_service.kafka.topics import TopicFacts, survey
@@ -43,6 +44,7 @@ from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 
+KAFKA = "kafka"
 STORE = "object store"
 _REQUEST_S = 5.0
 """One look at the cluster at start; five attempts make half a minute with the pauses between them."""
@@ -54,9 +56,17 @@ class Service:
     """One worker. ``start`` it, then ``run`` until it is asked to stop."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, rng: random.Random, observe: events.Observer
+        self,
+        settings: Settings,
+        clock: Clock,
+        rng: random.Random,
+        observe: events.Observer,
+        *,
+        survey_s: float = _REQUEST_S,
     ) -> None:
+        """``survey_s``: seconds the brokers have for each request of the look at the topics."""
         self.settings = settings
+        self._survey_s = survey_s
         self.clock = clock
         self.operation_log = build_operation_log(settings, clock, rng, observe)
         self.observe = fan_out(observe, self.operation_log) if self.operation_log is not None else observe
@@ -73,7 +83,7 @@ class Service:
         self.pool = WorkerPool(
             settings.worker.max_concurrent_tasks, settings.worker.priority_aging_s, self._on_blocked
         )
-        self.health = ClusterHealth(self.observe)
+        self.news = KafkaNews(self.observe)
         self.watch = Watch(self._checks(), clock, self.observe)
         self._source: KafkaSource | None = None
         self._intake: TaskIntake | None = None
@@ -85,7 +95,7 @@ class Service:
         """Raises BootstrapFailed naming the component, SettingsInvalid, PromptCatalogueInvalid."""
         self._own_parts()
         bootstrap = Bootstrap(self.clock, self.settings.app.bootstrap_retry_delay_s, self.observe)
-        facts = await bootstrap.reach("kafka", self._survey)
+        facts = await bootstrap.reach(KAFKA, self._survey)
         if self.store is not None:
             await bootstrap.reach(STORE, self._check_store)
         if self.operation_log is not None:
@@ -113,7 +123,7 @@ class Service:
         def on_trouble(trouble: str) -> None:
             loop.call_soon_threadsafe(self._on_trouble, trouble)
 
-        self.health = ClusterHealth(threadsafe(self.observe, loop))
+        self.news = KafkaNews(threadsafe(self.observe, loop))
         connection = connection_config(self.settings)
         kafka = self.settings.kafka
         publisher = Publisher(
@@ -122,14 +132,14 @@ class Service:
                 int(kafka.publish_timeout_s * 1000),
                 kafka.message_max_bytes,
                 min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
-                self.health.on_error,
+                self.news.on_error,
             )
         )
         publisher.start()
         self._parts.push_async_callback(publisher.close, _CLOSE_S)
         consumer = ConfluentConsumer(
             consumer_properties(
-                connection, group_config(self.settings), self.health.on_error, self.health.on_statistics
+                connection, group_config(self.settings), self.news.on_error, self.news.on_statistics
             ),
             on_trouble,
         )
@@ -171,7 +181,7 @@ class Service:
 
     async def _survey(self) -> TopicFacts:
         return await asyncio.to_thread(
-            survey, connection_config(self.settings), topic_names(self.settings), _REQUEST_S
+            survey, connection_config(self.settings), topic_names(self.settings), self._survey_s
         )
 
     async def _check_store(self) -> None:
@@ -236,13 +246,16 @@ class Service:
         return self._intake.oldest_received_at() if self._intake is not None else None
 
     def _checks(self) -> dict[str, Check]:
-        checks: dict[str, Check] = {self.default_provider: self._check_provider}
+        checks: dict[str, Check] = {
+            KAFKA: BrokerCheck(connection_config(self.settings), self.settings.kafka.tasks_topic),
+            self.default_provider: self._check_provider,
+        }
         return checks if self.store is None else checks | {STORE: self._check_store}
 
     async def _check_provider(self) -> None:
         guard = self.guards[self.default_provider]
-        if guard.is_open:
-            # The breaker looks for itself when it is time to; until then nobody asks.
+        if guard.is_open and self.pool.blocked:
+            # The breaker looks for itself on behalf of those who wait for it, and knows more than a health check.
             raise ProviderUnavailable(guard.reason)
         await guard.provider.health()
 
