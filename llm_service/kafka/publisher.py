@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from llm_service.contract.record import Record
-from llm_service.errors import DeliveryError, DependencyUnavailable, MessageTooLarge, PublishFailed, TopicNotWritable
+from llm_service.errors import DeliveryError, MessageTooLarge, PublishFailed, TopicNotWritable
 
 # A broker acknowledges in some milliseconds: this is what a report waits here at most, and half of it on average.
 _UNDER_WAY_S = 0.001
@@ -41,7 +41,11 @@ class Publisher:
     """Publishes records and waits for the brokers' acknowledgement. Lives on the loop that starts it."""
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        self._producer = Producer(dict(config))
+        self._config = dict(config)
+        self._producer = Producer(self._config)
+        self._broken = False
+        self._leaving: list[Producer] = []
+        """Replaced ones, until their last message has been reported."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pause_s = _IDLE_S
@@ -60,14 +64,16 @@ class Publisher:
         loop = self._loop
         if loop is None:
             raise PublishFailed("the publisher was not started")
+        producer = self._producer
         future: asyncio.Future[None] = loop.create_future()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
+            self._judge(producer, error)
             if not future.done():
                 future.set_result(None) if error is None else future.set_exception(_error(topic, error))
 
         try:
-            self._producer.produce(
+            producer.produce(
                 topic, record.value, record.key, on_delivery=on_delivery, headers=list(record.headers)
             )
         except BufferError as error:
@@ -75,21 +81,12 @@ class Publisher:
                 "the producer's queue is full: Kafka takes messages slower than they come"
             ) from error
         except KafkaException as error:
+            self._judge(producer, error.args[0])
             raise _error(topic, error.args[0]) from error
         self._fruitless = 0
         if self._pause_s > _UNDER_WAY_S:
             self._look_after(loop, _UNDER_WAY_S)
         await future
-
-    async def check(self, topic: str, timeout: float) -> None:
-        """Return when a broker answers within ``timeout`` seconds. Raises DependencyUnavailable.
-
-        Asked actively: a broker that is stopped or cut off keeps its connections, and silence says nothing for minutes.
-        """
-        try:
-            await asyncio.to_thread(self._producer.list_topics, topic, timeout)
-        except KafkaException as error:
-            raise DependencyUnavailable(f"no broker answers ({error.args[0].str()})") from error
 
     async def close(self, timeout: float) -> None:
         """Send what is queued, for at most ``timeout`` seconds."""
@@ -103,12 +100,31 @@ class Publisher:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let librdkafka call back: reports and errors come from inside ``poll``, which does not wait."""
-        self._fruitless = 0 if self._producer.poll(0) else self._fruitless + 1
-        if not len(self._producer):
-            pause_s = _IDLE_S
-        else:
-            pause_s = _UNDER_WAY_S if self._fruitless < _FRUITLESS_LOOKS else _SLOW_S
-        self._look_after(loop, pause_s)
+        try:
+            served = self._producer.poll(0) + sum(broken.poll(0) for broken in self._leaving)
+            self._fruitless = 0 if served else self._fruitless + 1
+            self._leaving = [broken for broken in self._leaving if len(broken)]
+            if self._broken:
+                self._replace()
+        finally:
+            # Whatever a callback raised is the loop's to report; who waits must still hear of his message.
+            self._look_after(loop, self._pause())
+
+    def _pause(self) -> float:
+        if not len(self._producer) and not self._leaving:
+            return _IDLE_S
+        return _UNDER_WAY_S if self._fruitless < _FRUITLESS_LOOKS else _SLOW_S
+
+    def _judge(self, producer: Producer, error: KafkaError | None) -> None:
+        is_fatal = error is not None and (error.fatal() or error.code() == KafkaError._FATAL)  # noqa: SLF001
+        self._broken = self._broken or (is_fatal and producer is self._producer)
+
+    def _replace(self) -> None:
+        """An idempotent producer that met a fatal error takes nothing more: its messages fail, a new one takes them."""
+        broken, self._producer = self._producer, Producer(self._config)
+        self._broken = False
+        broken.purge()
+        self._leaving.append(broken)
 
     def _look_after(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
         if self._timer is not None:
