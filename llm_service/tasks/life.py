@@ -43,6 +43,8 @@ from llm_service.tasks.work import Answer, Pause, Work
 
 # Between two tries to publish PROCESSING: Kafka is away, and nothing is gained by asking more often.
 _PROCESSING_RETRY_S = 1.0
+# The guard meets the deadline first where it waits, since it knows for what; timers of one moment come in any order.
+_GUARD_FIRST_S = 0.05
 # Between two tries to publish what its topic does not take even at its smallest: an operator's time.
 _TOO_LARGE_RETRY_S = 10.0
 # Of a model's name in PROCESSING: the task's word for it, before any provider has looked at it.
@@ -222,7 +224,7 @@ class TaskLife:
         deadline = Deadline.until(clock, task.deadline_at)
         if deadline.expired(clock):
             raise DeadlineExceeded(f"the deadline {task.deadline_at} had passed when the task was read")
-        async with deadline.limit(clock):
+        async with _backstop(deadline).limit(clock):
             await self._until_ready(plan, deadline)
             async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
 
@@ -292,3 +294,8 @@ class TaskLife:
         now = self._tools.clock.monotonic()
         self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
         self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))
+
+
+def _backstop(deadline: Deadline) -> Deadline:
+    """The deadline for what has none of its own: slots, files, conversion."""
+    return Deadline(None if deadline.at is None else deadline.at + _GUARD_FIRST_S)

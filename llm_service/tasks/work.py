@@ -11,6 +11,7 @@ from llm_service import events
 from llm_service.contract.task import Task, TaskFile
 from llm_service.errors import (
     AnswerError,
+    AnswerSchemaMismatch,
     AnswerTruncated,
     ContentFiltered,
     FileError,
@@ -153,7 +154,7 @@ class Work:
                 raise
             turn = repair_turn(plan.schema, first.text, error)
         second = await guard.complete(_with_repair(request, first.text, turn), deadline, pause)
-        return Answer(_checked(second, plan), second, _sum(first.usage, second.usage))
+        return Answer(_checked_last(second, plan), second, _sum(first.usage, second.usage))
 
     @contextmanager
     def _stage(self, ref: events.TaskRef, stage: str) -> Iterator[None]:
@@ -172,6 +173,16 @@ def _checked(completion: Completion, plan: Plan) -> str:
     if plan.verdict is not None:
         verdict.apply(plan.verdict, completion.text)
     return extract_json(completion.text) if plan.schema is not None else completion.text
+
+
+def _checked_last(completion: Completion, plan: Plan) -> str:
+    """As ``_checked``, when nothing can be repaired any more: then a verdict's reason says more than what is missing."""
+    try:
+        return _checked(completion, plan)
+    except AnswerSchemaMismatch:
+        if plan.verdict is not None:
+            verdict.apply(plan.verdict, completion.text)
+        raise
 
 
 # Of a wrong answer said back in the model's own turn; the repair turn quotes it with the errors.
