@@ -28,7 +28,7 @@ from llm_service.observability.fan_out import fan_out
 from llm_service.observability.gauges import register_gauges
 from llm_service.observability.http import create_app
 from llm_service.observability.log_observer import LogObserver
-from llm_service.observability.logging import LogPolicy, configure
+from llm_service.observability.logging import LogPolicy, configure, shutdown
 from llm_service.observability.metrics import Metrics
 from llm_service.observability.metrics_observer import MetricsObserver
 from llm_service.observability.server import HttpServer
@@ -55,7 +55,17 @@ def command(env_file: Path) -> None:
     configure(LogPolicy(settings.log.level, settings.log.dir, settings.log.json_lines, settings.secrets()))
     for warning in settings.warnings():
         logger.warning(warning)
-    sys.exit(asyncio.run(_run(settings)))
+    _leave(asyncio.run(_run(settings)))
+
+
+def _leave(code: ExitCode) -> None:
+    """End the process now. All is closed or given up by now, and an exit in the usual way would wait for threads that
+    sit in a call to what is away: a silent object store would hold a stopped worker for half a minute.
+    """
+    shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _run(settings: Settings) -> ExitCode:
@@ -93,6 +103,9 @@ async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Even
     except BootstrapFailed as error:
         _complain(error.message)
         return ExitCode.UNAVAILABLE
+    except (SettingsInvalid, PromptCatalogueInvalid) as error:
+        _complain(error.message)
+        return ExitCode.CONFIG
     except ConsumerFatal as error:
         logger.bind(reason=error.message).critical("consumer_fatal: the service ends; start it again")
         return ExitCode.INTERNAL

@@ -22,7 +22,7 @@ from llm_service.container.providers import build_guards
 from llm_service.container.watch import Check, Watch
 from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
 from llm_service.files.results import ClaimCheck
-from llm_service.kafka.config import consumer_properties, producer_properties
+from llm_service.kafka.config import accepted, consumer_properties, producer_properties
 from llm_service.kafka.confluent import ConfluentConsumer
 from llm_service.kafka.news import KafkaNews, threadsafe
 from llm_service.kafka.publisher import Publisher
@@ -48,8 +48,10 @@ KAFKA = "kafka"
 STORE = "object store"
 _REQUEST_S = 5.0
 """One look at the cluster at start; five attempts make half a minute with the pauses between them."""
-_CLOSE_S = 10.0
-"""Leaving the group takes a round trip or two; a broker that is away must not keep the process."""
+_LEAVE_S = 2.0
+"""Committing and leaving the group take a round trip or two; a broker that is away must not keep the process."""
+_FLUSH_S = 0.5
+"""Outcomes have been acknowledged before; what is still queued is progress that nobody waits for."""
 
 
 class Service:
@@ -126,23 +128,25 @@ class Service:
         self.news = KafkaNews(threadsafe(self.observe, loop))
         connection = connection_config(self.settings)
         kafka = self.settings.kafka
-        publisher = Publisher(
-            producer_properties(
-                connection,
-                int(kafka.publish_timeout_s * 1000),
-                kafka.message_max_bytes,
-                min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
-                self.news.on_error,
+        with accepted():
+            publisher = Publisher(
+                producer_properties(
+                    connection,
+                    int(kafka.publish_timeout_s * 1000),
+                    kafka.message_max_bytes,
+                    min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
+                    self.news.on_error,
+                )
             )
-        )
         publisher.start()
-        self._parts.push_async_callback(publisher.close, _CLOSE_S)
-        consumer = ConfluentConsumer(
-            consumer_properties(
-                connection, group_config(self.settings), self.news.on_error, self.news.on_statistics
-            ),
-            on_trouble,
-        )
+        self._parts.push_async_callback(publisher.close, _FLUSH_S)
+        with accepted():
+            consumer = ConfluentConsumer(
+                consumer_properties(
+                    connection, group_config(self.settings), self.news.on_error, self.news.on_statistics
+                ),
+                on_trouble,
+            )
         topics = OutcomeTopics(facts.status, facts.dead_letter)
         settler = AtLeastOnceSettler(publisher, lambda: source, topics, self.clock, self.observe)
         sink = KafkaStatusSink(publisher, facts.status)
@@ -200,7 +204,8 @@ class Service:
         ended.add_done_callback(lambda _: waiting.cancel())
         await asyncio.wait([waiting])
         await self.stop()
-        ended.result()
+        if ended.done():
+            ended.result()
 
     def reload_prompts(self) -> Catalogue | PromptCatalogueInvalid:
         """Read the catalogue again; a wrong one leaves the old in use and is returned as its error."""
@@ -218,7 +223,7 @@ class Service:
         if self._source is not None and self._intake is not None:
             self._source.stop_taking()
             await self._intake.drain(self.settings.worker.shutdown_timeout_s)
-            await self._source.close(_CLOSE_S)
+            await self._source.close(_LEAVE_S)
         await self._parts.aclose()
 
     # --- looking --------------------------------------------------------------------------------

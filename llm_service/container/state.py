@@ -34,8 +34,6 @@ class ServiceView:
         reasons = [f"{component}: {reason}" for component, reason in service.watch.failures.items()]
         if service.source is None:
             reasons.append("starting")
-        elif not service.health.up:
-            reasons.append(f"kafka: {service.health.reason}")
         return reasons
 
     def consumer_silence_s(self) -> float | None:
@@ -46,15 +44,18 @@ class ServiceView:
 
     def details(self) -> Mapping[str, object]:
         service = self._service
+        log = service.operation_log
         return {
             "worker_id": service.settings.worker.worker_id,
             "partitions": service.source.assigned if service.source is not None else 0,
-            "lag": sum(service.health.lag.values()),
+            "lag": sum(service.news.lag.values()),
             "tasks": {stage.name.lower(): service.count(stage) for stage in Stage},
             "providers": {
                 name: {"breaker": guard.state, "calls": guard.in_progress}
                 for name, guard in service.guards.items()
             },
+            # Beside /ready: no task needs it.
+            "operation_log": {"up": log.up, "queued": log.queued, "dropped": log.dropped} if log else None,
         }
 
     # --- gauges ---------------------------------------------------------------------------------
@@ -82,4 +83,4 @@ class ServiceView:
         return {name: guard.state for name, guard in self._service.guards.items()}
 
     def lag(self) -> Mapping[int, int]:
-        return self._service.health.lag
+        return self._service.news.lag

@@ -48,13 +48,21 @@ class Watch:
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 await check()
-        except (ServiceError, TimeoutError) as error:
-            reason = (
-                error.message if isinstance(error, ServiceError) else f"no answer in {ANSWER_LIMIT_S:.0f} s"
-            )
+        except (
+            Exception
+        ) as error:  # a check is a third party's code too, and one that breaks must not end the watch
+            reason = _reason(error)
             if component not in self._failures:
                 self._observe(events.ConnectionChanged(component, up=False, reason=reason))
             self._failures[component] = reason
         else:
             if self._failures.pop(component, None) is not None:
                 self._observe(events.ConnectionChanged(component, up=True, reason=""))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ServiceError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return f"no answer in {ANSWER_LIMIT_S:.0f} s"
+    return f"looking whether it is there failed with {type(error).__name__}"

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+
+from llm_service.errors import SettingsInvalid
+
+
+@contextmanager
+def accepted() -> Iterator[None]:
+    """Around making a client: what librdkafka finds wrong with its properties is SettingsInvalid."""
+    try:
+        yield
+    except KafkaException as error:
+        raise SettingsInvalid(f"Kafka's client refuses the settings: {error.args[0].str()}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,9 @@ class ConnectionConfig:
             "security.protocol": self.security_protocol,
             # A broker that is back is found within 2 s; librdkafka's default of 10 s is most of a readiness limit.
             "reconnect.backoff.max.ms": 2000,
+            # librdkafka's own lines go past the log, twenty a second while a broker is away; what they say comes as
+            # errors too, and is told from there.
+            "log_level": 0,
             **{name: value for name, value in optional.items() if value},
         }
 
@@ -80,10 +95,12 @@ def consumer_properties(
         "isolation.level": "read_committed",
         # A lone message is fetched at once rather than after half a second.
         "fetch.wait.max.ms": 100,
+        # A request that a silent broker never answers is given up; librdkafka's minute would hold the thread in a commit.
+        "socket.timeout.ms": 10_000,
         # Prefetch a little more than a batch: the default of 100,000 messages is 64 MB of a small worker's memory.
         "queued.min.messages": 1000,
         "queued.max.messages.kbytes": 16384,
-        # Broker states and lag, for /ready and the metrics; 5 s is half of the 10 s in which /ready must fall.
+        # The lag, for the metrics: as often as they are scraped or more.
         "statistics.interval.ms": 5000,
         "error_cb": on_error,
         "stats_cb": on_statistics,

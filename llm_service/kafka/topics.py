@@ -12,7 +12,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from llm_service.errors import DependencyUnavailable
-from llm_service.kafka.config import ConnectionConfig
+from llm_service.kafka.config import ConnectionConfig, accepted
 
 DEFAULT_STATUS_TOPIC = "tasks_llm_status"
 # Kafka's own default for max.message.bytes: 1 MiB and the 12 bytes of a record batch's log overhead.
@@ -47,10 +47,12 @@ class TopicFacts:
 def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> TopicFacts:
     """Look at the cluster, for at most ``timeout`` seconds a request; blocks.
 
-    Creates the dead-letter topic when it is missing: it is ours alone. Raises DependencyUnavailable, which says what to do.
+    Creates the dead-letter topic when it is missing: it is ours alone. Raises DependencyUnavailable, which says what to do,
+    and SettingsInvalid.
     """
     # The name must live as long as its futures: they fail with "handle destroyed" once the client is collected.
-    admin = AdminClient({**connection.properties(), "log_level": 0})
+    with accepted():
+        admin = AdminClient(dict(connection.properties()))
     partitions = _partitions(admin, connection.bootstrap_servers, timeout)
     if names.tasks not in partitions:
         raise DependencyUnavailable(_missing("KAFKA_TASKS_TOPIC", names.tasks))

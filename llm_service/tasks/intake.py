@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ports import Delivery
 
-# Outcomes that are final when the drain ends get this long to be acknowledged: some round trips to a broker.
-_LAST_SETTLE_S = 5.0
+# Outcomes that are final when the drain ends get this long to be acknowledged: some round trips to a broker. With
+# what closing takes it stays within the 5 s that the settings leave after the drain.
+_LAST_SETTLE_S = 1.0
 
 
 class TaskIntake:

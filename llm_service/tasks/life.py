@@ -159,14 +159,14 @@ class TaskLife:
         finished: Finished | None = None
         try:
             decided = await self._decide(case, task)
-            await self._settle(case, decided)
-            finished = Finished(
-                case.delivery.place,
-                digest,
-                isinstance(decided.event, Success),
-                decided.outcome.status,
-                decided.outcome.dead_letter,
-            )
+            try:
+                await self._settle(case, decided)
+            except DeliveryRevoked:
+                # Perhaps it was said already, and only its offset not committed: whoever reads the message again
+                # here says the same, and asks no provider for it.
+                finished = _finished(case, decided, digest)
+                raise
+            finished = _finished(case, decided, digest)
         finally:
             if finished is not None:
                 self._tools.window.finish(case.who.task_id, finished)
@@ -299,3 +299,9 @@ class TaskLife:
 def _backstop(deadline: Deadline) -> Deadline:
     """The deadline for what has none of its own: slots, files, conversion."""
     return Deadline(None if deadline.at is None else deadline.at + _GUARD_FIRST_S)
+
+
+def _finished(case: _Case, decided: Decided, digest: str) -> Finished:
+    outcome = decided.outcome
+    is_success = isinstance(decided.event, Success)
+    return Finished(case.delivery.place, digest, is_success, outcome.status, outcome.dead_letter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -124,6 +125,20 @@ def test_a_paused_worker_still_hears_of_rebalances(rig: Rig) -> None:
     rig.port.revoke(0)
     rig.step()
     assert rig.downstream.revoked
+
+
+@pytest.mark.parametrize("leave", [FakePort.lose, FakePort.revoke])
+def test_a_partition_that_left_while_it_was_paused_is_resumed_when_it_is_back(
+    rig: Rig, leave: Callable[..., None]
+) -> None:
+    rig.port.feed(0, 1, 2, 3, 4)
+    rig.step(6)
+    assert rig.port.paused, "the window was full for seconds"
+    leave(rig.port, 0)
+    rig.step()
+    rig.port.assign(0)
+    rig.step(2)
+    assert not rig.port.paused, "or it would stand still for ever, for librdkafka remembers the pause"
 
 
 def test_tasks_that_wait_for_a_blocked_provider_leave_their_room_to_others(rig: Rig) -> None:
