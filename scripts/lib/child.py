@@ -27,6 +27,7 @@ class Child:
     ) -> None:
         """With a log its output goes there; else it is shown by ``wait``."""
         self._reaper = reaper
+        self._log = log
         self._passes_through = log is None and sys.stdout.isatty()
         target: int | IO[bytes] | None = None if self._passes_through else subprocess.PIPE
         if log is not None:
@@ -58,7 +59,7 @@ class Child:
                 self._process.wait(_HEARTBEAT_S)
             except subprocess.TimeoutExpired:
                 if not self._passes_through:
-                    _beat(name, began)
+                    _beat(name, began, self._last_word())
         self._reaper.forget_group(self._process.pid)
         return self._process.returncode
 
@@ -71,6 +72,11 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
         self._reaper.forget_group(self._process.pid)
+
+    def _last_word(self) -> str:
+        """The newest line of the log, which nobody else shows."""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log else []
+        return lines[-1].lstrip("# ") if lines else "still running"
 
 
 def _copy(source: IO[bytes], name: str) -> None:
@@ -89,5 +95,5 @@ def _copy(source: IO[bytes], name: str) -> None:
             sys.stdout.buffer.flush()
 
 
-def _beat(name: str, began: float) -> None:
-    print(f"\n... {name}: {time.monotonic() - began:.0f} s, still running", flush=True)
+def _beat(name: str, began: float, word: str = "still running") -> None:
+    print(f"\n... {name}: {time.monotonic() - began:.0f} s, {word}", flush=True)
