@@ -31,7 +31,11 @@ class Interrupt:
             working.cancel()
             await asyncio.wait((working,))
         code = self.exit_code
-        return working.result() if code is None else code
+        if code is None:
+            return working.result()
+        # Looked at, or asyncio complains on the terminal: how the cut work ended is of no interest.
+        await asyncio.gather(working, return_exceptions=True)
+        return code
 
     def _on_signal(self, number: int) -> None:
         if not self._came.done():

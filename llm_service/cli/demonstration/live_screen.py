@@ -21,8 +21,8 @@ from llm_service.cli.demonstration.screen import Opening, honest_lines, shorten,
 
 _STYLES = {SUCCESS: "green", FAILED: "red"}
 _DASH = "—"
-# The three columns of times, 7 + 10 + 15, and two spaces between each two of the five.
-_TIMES_WIDTH = 7 + 10 + 15 + 5 * 2
+# The three columns of times, three characters between each two of the five, and two edges.
+_TIMES_WIDTH = 7 + 10 + 16 + 4 * 3 + 2
 
 
 class LiveScreen:
@@ -100,12 +100,12 @@ class LiveScreen:
 
     def _table(self, board: Board) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        words = max(20, self._console.width - _TIMES_WIDTH)
+        words = max(12, self._console.width - _TIMES_WIDTH)
         table.add_column("Document", max_width=words * 3 // 5, no_wrap=True, overflow="ellipsis")
         table.add_column("Prompt", max_width=words * 2 // 5, no_wrap=True, overflow="ellipsis", style="dim")
         table.add_column("PENDING", justify="right", min_width=7)
         table.add_column("PROCESSING", justify="right", min_width=10)
-        table.add_column("Outcome", justify="right", min_width=15)
+        table.add_column("Outcome", justify="right", min_width=16)
         for row in board.rows:
             table.add_row(
                 Text(printable_line(row.document)), Text(printable_line(row.prompt)), *self._trail(row)
