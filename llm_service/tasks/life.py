@@ -160,7 +160,7 @@ class TaskLife:
         try:
             decided = await self._decide(case, task)
             try:
-                await self._settle(case, decided)
+                decided = await self._settle(case, decided)
             except DeliveryRevoked:
                 # Perhaps it was said already, and only its offset not committed: whoever reads the message again
                 # here says the same, and asks no provider for it.
@@ -178,7 +178,7 @@ class TaskLife:
         case.course.stage = Stage.DECIDED
         # The dead letter was written for the first message; only a redelivery of that very message repeats it.
         letter = finished.dead_letter if finished.place == case.delivery.place else None
-        await self._tools.settler.settle(case.delivery, Outcome(finished.status, letter))
+        await self._place(case, Decided(Outcome(finished.status, letter), None, smallest=True))
 
     async def _conflict(self, case: _Case) -> None:
         self._tools.observe(events.TaskRepeated(case.ref, "conflict"))
@@ -278,22 +278,30 @@ class TaskLife:
 
     # --- settling -------------------------------------------------------------------------------
 
-    async def _settle(self, case: _Case, decided: Decided) -> None:
+    async def _settle(self, case: _Case, decided: Decided) -> Decided:
+        """Settle what is told of here for the first time; what was settled in the end."""
         case.course.stage = Stage.DECIDED
         began = self._tools.clock.monotonic()
-        while True:
-            try:
-                await self._tools.settler.settle(case.delivery, decided.outcome)
-                break
-            except MessageTooLarge as error:
-                self._tools.observe(events.Trouble("kafka", error.message))
-                if decided.smallest:
-                    # As with a topic that can't be written: somebody will set it right, and nothing is lost.
-                    await self._tools.clock.sleep(_TOO_LARGE_RETRY_S)
-                decided = await self._tools.outcomes.smaller(case.delivery, case.who, decided)
+        decided = await self._place(case, decided)
         now = self._tools.clock.monotonic()
         self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
         self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))
+        return decided
+
+    async def _place(self, case: _Case, decided: Decided) -> Decided:
+        """Settle it in the form that its topics take. Raises DeliveryRevoked."""
+        while True:
+            try:
+                await self._tools.settler.settle(case.delivery, decided.outcome)
+            except MessageTooLarge as error:
+                self._tools.observe(events.Trouble("kafka", error.message))
+            else:
+                return decided
+            if decided.smallest:
+                # As with a topic that can't be written: somebody will set it right, and nothing is lost.
+                await self._tools.clock.sleep(_TOO_LARGE_RETRY_S)
+            else:
+                decided = await self._tools.outcomes.smaller(case.delivery, case.who, decided)
 
 
 def _backstop(deadline: Deadline) -> Deadline:
