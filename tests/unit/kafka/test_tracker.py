@@ -65,7 +65,7 @@ def test_what_an_inherited_map_says_beyond_the_read_offsets_is_kept_in_the_next_
     assert [offset for offset in range(100, 302) if third.take(offset)] == [100, 301]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_through_any_number_of_takeovers_every_offset_is_finished_once(data: st.DataObject) -> None:
     """A log with gaps, read by one owner after another; each may vanish after any commit.

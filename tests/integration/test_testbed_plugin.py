@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PROJECT = Path(__file__).parents[3]
+_PROJECT = Path(__file__).parents[2]
 _TESTS = """
 import pytest
 from tests.services.runtime import Foreign
