@@ -93,6 +93,7 @@ async def test_kafka_is_away(
         twice = [task_id for task_id in task_ids if differing(here.terminal(task_id))]
         # The partitions were lost and came back: what had been decided is said again as it was.
         assert twice == []
+        assert "rdkafka#" not in worker.output(), "librdkafka's own lines, twenty a second, go past the log"
         # The pool, whose undecided work ended with the session, is all that was begun again.
         assert len(calls(standin, *task_ids)) <= 80 + 10
 

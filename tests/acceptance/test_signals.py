@@ -76,6 +76,18 @@ async def test_idle(stage: Stage) -> None:
         await done_by(second, here, [later])
 
 
+async def test_before_the_start_has_come_to_its_end(stage: Stage) -> None:
+    """It waits for a dependency that is not there: no attempt after the signal, and no error."""
+    worker = stage.worker(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", BOOTSTRAP_RETRY_DELAY_SECONDS="60")
+    with workers(worker):
+        await asyncio.to_thread(worker.start, wait=False)
+        await until(lambda: worker.get("/ready")[0] == 503, 20, "it listens while it starts")
+        assert "starting" in worker.get("/ready")[1]["reasons"]
+        # One look at the cluster takes 5 s, and is let end.
+        assert await stopped(worker) < 5 + CLOSE_S
+        assert "Bootstrap failed" not in worker.output()
+
+
 async def test_waiting_for_a_slot(stage: Stage) -> None:
     """What works may end; what waits for its turn is given back at once."""
     async with two(stage) as (first, second, here):
