@@ -125,7 +125,9 @@ async def test_a_bug_while_a_success_is_written_does_not_lose_the_task(
 async def test_a_deadline_that_had_passed_costs_nothing() -> None:
     bench = Bench()
     await bench.live(bench.delivery({"text": "x", "deadline_at": "2025-12-31T00:00:00Z"}))
-    assert code(bench.settler.outcomes[0]) == "deadline_exceeded"
+    (outcome,) = bench.settler.outcomes
+    assert code(outcome) == "deadline_exceeded"
+    assert "had passed when the task was read" in str(body(outcome.status)["error_message"])
     assert (bench.model.requests, bench.sink.records) == ([], [])
 
 
@@ -357,16 +359,21 @@ async def test_tasks_of_an_open_provider_wait_without_slots_and_those_of_others_
     ]
     await bench.clock.advance(9.0)
     assert bench.guards["model"].is_open
+    bench.other.script = [0.5]
+    busy = {"text": "x", "provider": "other"}
+    bench.intake.take([bench.delivery(busy, task_id="7b0e0000-0000-4000-8000-00000000000b", offset=7)])
+    await bench.clock.settle()
     waiting = bench.start(bench.delivery({"storage_path": "a"}, task_id=OTHER_ID, offset=8))
     bench.files.there = {"a": "text"}
     await bench.clock.settle()
+    assert (bench.pool.active, bench.pool.waiting) == (1, 0), "it does not even ask for a slot"
     assert bench.files.asked == [], "no file is fetched for one who only waits"
     await bench.live(
         bench.delivery(
             {"text": "x", "provider": "other"}, task_id="7b0e0000-0000-4000-8000-00000000000f", offset=9
         )
     )
-    assert len(bench.other.requests) == 1
+    assert len(bench.other.requests) == 2
     assert not waiting.done()
     await bench.clock.advance(60.0)
     await asyncio.gather(*failing, waiting)
