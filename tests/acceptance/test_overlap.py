@@ -82,17 +82,22 @@ async def test_what_is_finished_above_a_slow_task_is_not_run_again(stage: Stage)
 
 async def test_high_priority_overtakes_and_low_priority_gets_through(stage: Stage) -> None:
     """One slot is left; a low task waits while high ones keep coming, until its age has made up for it."""
-    worker = stage.worker(WORKER_MAX_CONCURRENT_TASKS="2", WORKER_PRIORITY_AGING_SECONDS="1.0")
+    worker = stage.worker(
+        WORKER_MAX_CONCURRENT_TASKS="4",
+        WORKER_PRIORITY_AGING_SECONDS="0.5",
+        GIGACHAT_REQUEST_TIMEOUT_SECONDS="20",
+    )
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         with workers(worker):
             await started(worker)
-            busy = [await send(here, partition=0, delay=delay) for delay in (0.8, 4.0)]
-            await until(lambda: len(calls(stage.gigachat, *busy)) == 2, 10, "both slots are taken")
+            # Three are busy for longer than all of this takes; the window has room for four that wait.
+            busy = [await send(here, partition=0, delay=delay) for delay in (0.8, 9.0, 9.0, 9.0)]
+            await until(lambda: len(calls(stage.gigachat, *busy)) == 4, 10, "all slots are taken")
             low = await send(here, {"priority": "low"}, partition=0, delay=0.3)
             high = await send(here, {"priority": "high"}, partition=0, delay=0.3)
             # Always some high ones at hand: without ageing the low one would wait for the last of them.
             later: list[str] = []
-            while not calls(stage.gigachat, low) and len(later) < 60:
+            while not calls(stage.gigachat, low) and len(later) < 40:
                 later.append(await send(here, {"priority": "high"}, partition=0, delay=0.3))
                 await asyncio.sleep(0.12)
             await here.ended(low, high, *busy, *later)
@@ -101,7 +106,7 @@ async def test_high_priority_overtakes_and_low_priority_gets_through(stage: Stag
     assert order.index(high) < order.index(low), "sent later, begun earlier"
     overtaken = sum(order.index(task_id) < order.index(low) for task_id in later)
     assert overtaken > 0, "high ones that came later went first, too"
-    assert len(later) < 60, "and the low one did not wait for the last of them"
+    assert len(later) < 40, "and the low one did not wait for the last of them"
 
 
 async def test_other_group_protocols(

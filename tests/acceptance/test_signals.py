@@ -109,7 +109,7 @@ async def test_waiting_for_the_provider(stage: Stage) -> None:
         waiting = await send_many(here, 6)
         await until(lambda: first.metric("llm_service_breaker_state") > 0, 20, "the breaker opens")
         await until(lambda: first.get("/status")[1]["tasks"]["waiting"] == 6, 10, "all wait")
-        assert await stopped(first) < CLOSE_S, "nothing is drained that only waits"
+        assert await stopped(first) < DRAIN_S, "nothing is drained that only waits"
         stage.gigachat.forget()
         await done_by(second, here, waiting)
 
