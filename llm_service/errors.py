@@ -327,6 +327,8 @@ class AnswerError(ServiceError):
     """The model's answer is not what the task asked for."""
 
     code = "answer_error"
+    tokens_used: int | None = None
+    """What the answers cost that were not what was asked for, where the provider said so."""
 
 
 class AnswerNotJson(AnswerError):

@@ -98,6 +98,8 @@ class Service:
         self._own_parts()
         bootstrap = Bootstrap(self.clock, self.settings.app.bootstrap_retry_delay_s, self.observe)
         facts = await bootstrap.reach(KAFKA, self._survey)
+        if facts.warning is not None:
+            self.observe(events.Trouble(KAFKA, facts.warning))
         if self.store is not None:
             await bootstrap.reach(STORE, self._check_store)
         if self.operation_log is not None:

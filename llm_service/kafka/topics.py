@@ -41,7 +41,23 @@ class TopicFacts:
     dead_letter: str
     status_max_bytes: int
     dead_letter_max_bytes: int
+    tasks_max_bytes: int = 0
+    """0 where the broker does not tell."""
     created: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """What should not stay so: a dead letter holds its task only where its topic takes more than the tasks topic."""
+        if (
+            not self.tasks_max_bytes
+            or self.dead_letter_max_bytes >= self.tasks_max_bytes + DEAD_LETTER_ALLOWANCE
+        ):
+            return None
+        return (
+            f"{self.dead_letter} takes messages of {self.dead_letter_max_bytes} bytes, too few for each task of "
+            f"{self.tasks} with the reason beside it; larger ones are kept by reference: set its max.message.bytes to "
+            f"{self.tasks_max_bytes + DEAD_LETTER_ALLOWANCE}"
+        )
 
 
 def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> TopicFacts:
@@ -72,6 +88,7 @@ def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> T
         names.dead_letter,
         _max_bytes(configs, status),
         _max_bytes(configs, names.dead_letter),
+        tasks_max if names.tasks in configs else 0,
         created,
     )
 

@@ -151,7 +151,8 @@ class KafkaSettings(Group):
     message_max_bytes: int = Field(
         default=1_000_000,
         validation_alias="KAFKA_MESSAGE_MAX_BYTES",
-        ge=1000,
+        # A FAILED event with its longest reason, and the headers, in four-byte characters.
+        ge=32_000,
         le=1_000_000_000,
         description="Largest message this worker produces, in bytes; a larger result goes to the object store.",
     )

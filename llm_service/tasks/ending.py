@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_service import events
 from llm_service.contract.status import Failure, Status, Success
-from llm_service.errors import IdConflict, ServiceError
+from llm_service.errors import AnswerError, IdConflict, ServiceError
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.work import Answer
@@ -31,6 +31,7 @@ def failed(error: ServiceError, provider: str | None, elapsed_ms: int) -> Failur
         message=error.message,
         retryable=error.retryable,
         provider=provider,
+        tokens_used=error.tokens_used if isinstance(error, AnswerError) else None,
         processing_time_ms=elapsed_ms,
     )
 

@@ -146,7 +146,8 @@ class Work:
     ) -> Answer:
         first = await guard.complete(request, deadline, pause)
         try:
-            return Answer(_checked(first, plan), first, first.usage)
+            with _priced(first.usage):
+                return Answer(_checked(first, plan), first, first.usage)
         except AnswerTruncated:
             raise
         except AnswerError as error:
@@ -154,13 +155,25 @@ class Work:
                 raise
             turn = repair_turn(plan.schema, first.text, error)
         second = await guard.complete(_with_repair(request, first.text, turn), deadline, pause)
-        return Answer(_checked_last(second, plan), second, _sum(first.usage, second.usage))
+        usage = _sum(first.usage, second.usage)
+        with _priced(usage):
+            return Answer(_checked_last(second, plan), second, usage)
 
     @contextmanager
     def _stage(self, ref: events.TaskRef, stage: str) -> Iterator[None]:
         began = self._clock.monotonic()
         yield
         self._observe(events.StageFinished(ref, stage, self._clock.monotonic() - began))
+
+
+@contextmanager
+def _priced(usage: Usage) -> Iterator[None]:
+    """An answer that is refused has cost its tokens all the same."""
+    try:
+        yield
+    except AnswerError as error:
+        error.tokens_used = usage.total_tokens
+        raise
 
 
 def _checked(completion: Completion, plan: Plan) -> str:

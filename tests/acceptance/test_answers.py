@@ -223,6 +223,7 @@ async def test_a_verdict_of_failure_is_the_answer_with_its_reason(scene: Scene) 
     verdict = LETTER | {"Статус": "Ошибка", "Причина": "Нет адреса получателя"}
     ended, calls = await asked(scene, json.dumps(verdict, ensure_ascii=False), prompt_id="3")
     assert error(ended) == ("verdict_failed", "Нет адреса получателя")
+    assert ended.body["tokens_used"] > 0, "an answer that is refused has cost its tokens all the same"
     assert len(calls) == 1
     await scene.settled()
     assert scene.here.letters_of(ended.key) == [], "it was answered, not broken"
