@@ -34,6 +34,8 @@ class KafkaSource:
         self._stopping = threading.Event()
         self._ended: asyncio.Future[None] | None = None
         self._observe = observe
+        self._seen: list[events.Event] = []
+        """What the thread has seen and the loop was not told yet."""
         self._consumer = ConsumerLoop(port, policy, self, self._observe_from_thread)
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
 
@@ -128,11 +130,13 @@ class KafkaSource:
             self._consumer.start()
             while not self._stopping.is_set():
                 self._consumer.step()
+                self._tell()
         except ConsumerFatal as fatal:
             error = fatal
         except Exception as bug:
             error = ConsumerFatal(f"the consumer loop failed: {type(bug).__name__}: {bug}")
         self._leave()
+        self._tell()
         self._call(lambda: self._end(error))
 
     def _leave(self) -> None:
@@ -152,7 +156,17 @@ class KafkaSource:
             self._ended.set_exception(error)
 
     def _observe_from_thread(self, event: events.Event) -> None:
-        self._call(lambda: self._observe(event))
+        self._seen.append(event)
+
+    def _tell(self) -> None:
+        """All events of a round with one wake-up: a commit has one for each partition, a batch one for each skip."""
+        if self._seen:
+            seen, self._seen = self._seen, []
+            self._call(lambda: self._observe_all(seen))
+
+    def _observe_all(self, seen: Sequence[events.Event]) -> None:
+        for event in seen:
+            self._observe(event)
 
     def _call(self, function: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():

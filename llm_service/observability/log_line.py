@@ -25,7 +25,7 @@ _EXCEPTION_INDENT = "    | "
 def text_line(record: Record) -> str:
     """``time LEVEL message key=value …``; an exception follows on indented lines."""
     parts = [_time(record["time"]), f"{record['level'].name:<8}", _bounded(record["message"])]
-    parts.extend(f"{_bounded(key)}={_value(value)}" for key, value in record["extra"].items())
+    parts += [f"{_bounded(key)}={_value(value)}" for key, value in record["extra"].items()]
     line = " ".join(parts)
     if record["exception"] is None:
         return line
@@ -81,7 +81,7 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = _bounded(str(value))
-    if text and not any(mark in text for mark in ' "='):
+    if text and not (" " in text or '"' in text or "=" in text):
         return text
     return '"' + text.replace('"', '\\"') + '"'
 

@@ -22,6 +22,22 @@ def _codes(base: type[ServiceError]) -> Iterator[str]:
 QUOTING_CODES = frozenset(_codes(AnswerError))
 """Errors whose message may quote the model, and with it the document: the log has their code only."""
 
+_DETAILS = frozenset(
+    {
+        events.TaskReceived,
+        events.TaskRepeated,
+        events.TaskStarted,
+        events.TaskReleased,
+        events.StageFinished,
+        events.FileLoaded,
+        events.ProviderCalled,
+        events.ProviderRetried,
+        events.MessageSkipped,
+        events.OffsetsCommitted,
+    }
+)
+"""Told by DEBUG alone, so that the many of a healthy task are left at the first look."""
+
 TROUBLE_EVERY_S = 10.0
 """One line of trouble per component in this time: as often as /ready is expected to change."""
 
@@ -35,6 +51,10 @@ class LogObserver:
         self._troubled_at: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
+        if self._debug or type(event) not in _DETAILS:
+            self._log(event)
+
+    def _log(self, event: Event) -> None:
         match event:
             case events.TaskSettled():
                 _settled(event)

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from llm_service import events
@@ -36,7 +37,7 @@ from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ending import failed, settled, succeeded
 from llm_service.tasks.outcome import Decided, Outcomes
 from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
-from llm_service.tasks.pool import WorkerPool
+from llm_service.tasks.pool import Slot, WorkerPool
 from llm_service.tasks.ports import Delivery, Outcome, Settler, StatusSink
 from llm_service.tasks.window import Answered, Claimed, Conflict, DedupWindow, Finished, Repeat
 from llm_service.tasks.work import Answer, Pause, Work
@@ -227,13 +228,7 @@ class TaskLife:
         async with _backstop(deadline).limit(clock):
             await self._until_ready(plan, deadline)
             async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
-
-                @asynccontextmanager
-                async def pause() -> AsyncIterator[None]:
-                    with case.course.waiting():
-                        async with slot.waiting():
-                            yield
-
+                pause = partial(_pause, case.course, slot)
                 await self._while_open(plan, deadline, pause)
                 case.course.stage = Stage.WORKING
                 await self._announce(case, plan, pause)
@@ -313,3 +308,11 @@ def _finished(case: _Case, decided: Decided, digest: str) -> Finished:
     outcome = decided.outcome
     is_success = isinstance(decided.event, Success)
     return Finished(case.delivery.place, digest, is_success, outcome.status, outcome.dead_letter)
+
+
+@asynccontextmanager
+async def _pause(course: Course, slot: Slot) -> AsyncIterator[None]:
+    """Only wait inside, without the slot."""
+    with course.waiting():
+        async with slot.waiting():
+            yield

@@ -49,7 +49,7 @@ def make_plan(
     provider = _provider(task, prompt, providers, defaults)
     template = task.prompt or (prompt.user if prompt is not None else "")
     used = placeholders(template) if task.prompt is None else frozenset[str]()
-    user = render(template, _values(task, now)) if task.prompt is None else template
+    user = render(template, _values(task, now)) if used else template
     return Plan(
         provider=provider,
         model=task.model or _prompt_model(prompt, provider),
