@@ -48,9 +48,8 @@ class Watch:
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 await check()
-        except (
-            Exception
-        ) as error:  # a check is a third party's code too, and one that breaks must not end the watch
+        except Exception as error:
+            # A check may be a third party's code, and one that breaks must not end the watch.
             reason = _reason(error)
             if component not in self._failures:
                 self._observe(events.ConnectionChanged(component, up=False, reason=reason))
