@@ -44,18 +44,11 @@ class Refusal:
 
 def refusals(stage: Stage, postgres: Postgres) -> list[Refusal]:
     """All ways to be refused here."""
-    folder = stage.folder
-    (folder / "broken.yaml").write_text("prompts: {7: {name: Seven, user: '{{nobody}}'}}")
+    return [*of_kafka(stage), *of_others(postgres), *of_settings(stage.folder)]
+
+
+def of_kafka(stage: Stage) -> list[Refusal]:
     compacted = stage.kafka.topic("compacted", 1, {"cleanup.policy": "compact"})
-    parts = urlsplit(postgres.dsn)
-    database = {
-        "POSTGRES_ENABLED": "True",
-        "POSTGRES_HOST": "127.0.0.1",
-        "POSTGRES_PORT": str(parts.port),
-        "POSTGRES_DATABASE": "nobody_made_this",
-        "POSTGRES_USER": parts.username or "",
-        "POSTGRES_PASSWORD": parts.password or "",
-    }
     return [
         Refusal(
             "no broker",
@@ -93,6 +86,21 @@ def refusals(stage: Stage, postgres: Postgres) -> list[Refusal]:
             CONFIG,
             ("Kafka's client refuses the settings", "ssl.ca.location"),
         ),
+    ]
+
+
+def of_others(postgres: Postgres) -> list[Refusal]:
+    """Of what else is needed: store, provider, database."""
+    parts = urlsplit(postgres.dsn)
+    database = {
+        "POSTGRES_ENABLED": "True",
+        "POSTGRES_HOST": "127.0.0.1",
+        "POSTGRES_PORT": str(parts.port),
+        "POSTGRES_DATABASE": "nobody_made_this",
+        "POSTGRES_USER": parts.username or "",
+        "POSTGRES_PASSWORD": parts.password or "",
+    }
+    return [
         Refusal(
             "no bucket",
             {"MINIO_BUCKET_NAME": "nobody-made-this"},
@@ -126,6 +134,12 @@ def refusals(stage: Stage, postgres: Postgres) -> list[Refusal]:
         Refusal(
             "no database", database, UNAVAILABLE, (FIVE + "postgres: ", "nobody_made_this", "CREATE DATABASE")
         ),
+    ]
+
+
+def of_settings(folder: Path) -> list[Refusal]:
+    (folder / "broken.yaml").write_text("prompts: {7: {name: Seven, user: '{{nobody}}'}}")
+    return [
         Refusal(
             "wrong settings",
             {"WORKER_MAX_CONCURRENT_TASKS": "many", "KAFKA_DELIVERY": "at_most_once", "HTTP_PORT": "99999"},
