@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
@@ -90,6 +91,7 @@ class Service:
         self._source: KafkaSource | None = None
         self._intake: TaskIntake | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._refusal: Callable[[], str | None] = lambda: None
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -149,6 +151,7 @@ class Service:
                 ),
                 on_trouble,
             )
+        self._refusal = lambda: consumer.refusal
         topics = OutcomeTopics(facts.status, facts.dead_letter)
         settler = AtLeastOnceSettler(publisher, lambda: source, topics, self.clock, self.observe)
         sink = KafkaStatusSink(publisher, facts.status)
@@ -239,6 +242,11 @@ class Service:
     def source(self) -> KafkaSource | None:
         """None until the start has got that far."""
         return self._source
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the group lets this worker read nothing, None where it does."""
+        return self._refusal()
 
     @property
     def taken(self) -> int:

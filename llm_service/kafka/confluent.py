@@ -18,6 +18,21 @@ _FATAL_CODES = frozenset(
     {KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID}  # noqa: SLF001
 )
 
+# The group or the topic refuses this member: librdkafka asks again for ever, and reads nothing meanwhile.
+_REFUSED_CODES = frozenset(
+    {
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.INVALID_GROUP_ID,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_ASSIGNOR,
+        KafkaError.UNSUPPORTED_VERSION,
+    }
+)
+
 
 class ConfluentConsumer:
     """One librdkafka consumer. ``trouble`` is told of errors that pass by themselves."""
@@ -25,13 +40,15 @@ class ConfluentConsumer:
     def __init__(self, config: Mapping[str, object], trouble: Callable[[str], None]) -> None:
         self._listener: RebalanceListener | None = None
         self._trouble = trouble
+        self.refusal: str | None = None
+        """Why this member was last refused; None once it has been given partitions. Read anywhere."""
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._listener = listener
         self._consumer.subscribe(
             list(topics),
-            on_assign=lambda _, partitions: listener.on_assign(_places(partitions)),
+            on_assign=lambda _, partitions: self._on_assign(listener, partitions),
             on_revoke=lambda _, partitions: listener.on_revoke(_places(partitions)),
             on_lost=lambda _, partitions: listener.on_lost(_places(partitions)),
         )
@@ -94,9 +111,15 @@ class ConfluentConsumer:
             return None
         return KafkaMessage(topic, partition, offset, message.key(), message.value(), _headers(message))
 
+    def _on_assign(self, listener: RebalanceListener, partitions: Sequence[ConfluentPartition]) -> None:
+        self.refusal = None
+        listener.on_assign(_places(partitions))
+
     def _judge(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _FATAL_CODES:
             raise ConsumerFatal(f"the Kafka consumer can't go on: {error.name()}: {error.str()}")
+        if error.code() in _REFUSED_CODES:
+            self.refusal = f"{error.name()}: {error.str()}"
         self._trouble(f"{error.name()}: {error.str()}")
 
     def _on_commit(self, error: KafkaError | None, partitions: Sequence[ConfluentPartition]) -> None:

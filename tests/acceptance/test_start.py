@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import asyncpg
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.acceptance.bad_day import send, started
+from tests.acceptance.bad_day import becomes_unready, send, started, until
 from tests.acceptance.platform import platform
 from tests.acceptance.stage import Stage
 from tests.acceptance.worker import ROOT, Worker, workers
@@ -320,3 +321,17 @@ def deployment(
         "BASE_URL": standin.base_url,
         "OAUTH_URL": standin.oauth_url,
     }
+
+
+async def test_a_member_that_its_group_refuses_says_so_and_is_not_ready(stage: Stage) -> None:
+    """librdkafka asks again for ever without a word: such a worker would look well and do nothing."""
+    first = stage.worker("first")
+    second = stage.worker("second", KAFKA_ASSIGNMENT_STRATEGY="range")
+    with workers(first, second):
+        await asyncio.to_thread(first.start)
+        await until(lambda: first.get("/status")[1]["partitions"] == 12, 20, "all partitions for the first")
+        second.start(wait=False)
+        await becomes_unready(second, "INCONSISTENT_GROUP_PROTOCOL")
+        assert first.get("/status")[1]["partitions"] == 12, "the others go on"
+        await asyncio.to_thread(first.terminate)
+        await asyncio.to_thread(second.wait_ready)
