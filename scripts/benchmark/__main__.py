@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import sys
 import tempfile
@@ -65,7 +64,7 @@ def main(*, quick: bool, only: str | None, json_file: Path | None, markdown: Pat
         kafka = bed.get("kafka")
         if not isinstance(kafka, Kafka):
             raise TypeError("the test bed gave something else for kafka")
-        about = surroundings(kafka.how, shlex.join(["./scripts/bench", *sys.argv[1:]]))
+        about = surroundings(kafka.how, "./scripts/bench --quick" if quick else "./scripts/bench")
         results = Results()
         for name, (measure, rounds) in _measures(quick=quick).items():
             if only in (None, name):
