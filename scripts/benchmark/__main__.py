@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Protocol
 
 import click
+from confluent_kafka import KafkaException
 
 from scripts.benchmark.contender import PLAIN, WORKER, Contender
 from scripts.benchmark.measures import CpuPerTask, Memory, Numbers, Place, PoolEfficiency
@@ -69,7 +70,7 @@ def main(*, quick: bool, only: str | None, json_file: Path | None, markdown: Pat
         for name, (measure, rounds) in _measures(quick=quick).items():
             if only in (None, name):
                 _run(name, measure, rounds, kafka, reaper, results, progress)
-    except (RuntimeError, Unavailable) as error:
+    except (RuntimeError, Unavailable, KafkaException) as error:
         progress.close()
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

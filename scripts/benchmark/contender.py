@@ -70,14 +70,14 @@ class Running:
     def children_pss_mb(self) -> float:
         return sum(child.memory_full_info().pss for child in self._process.children(recursive=True)) / _MB
 
-    def until(self, true: Callable[[], bool], limit_s: float, what: str) -> None:
-        """Ask every tenth of a second. Raises RuntimeError with the log's end."""
+    def until(self, true: Callable[[], bool], limit_s: float, what: str, pause_s: float = 0.1) -> None:
+        """Ask again after each pause. Raises RuntimeError with the log's end."""
         deadline = time.monotonic() + limit_s
         while not true():
             self._require()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not within {limit_s:.0f} s: {what}\n{self._own.log_tail()}")
-            time.sleep(0.1)
+            time.sleep(pause_s)
 
     def _require(self) -> None:
         if not self._own.is_running:
