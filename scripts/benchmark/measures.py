@@ -161,5 +161,5 @@ def _middle(samples: Sequence[_Sample], tasks: int) -> tuple[_Sample, _Sample]:
     """
     middle = [sample for sample in samples if 0.1 * tasks <= sample.done <= 0.9 * tasks]
     if len(middle) < 2:
-        raise RuntimeError(f"{tasks} tasks were done too fast to be measured")
+        raise RuntimeError(f"{tasks} tasks were done too fast to be measured: {len(samples)} samples in all")
     return middle[0], middle[-1]

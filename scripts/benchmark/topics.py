@@ -68,6 +68,7 @@ class Progress:
         self._admin = AdminClient({"bootstrap.servers": topics.bootstrap})
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         self._wanted = {TopicPartition(topics.status, number): latest for number in range(PARTITIONS)}
+        self.done()  # connects and learns the leaders, which can take a second
 
     def done(self) -> float:
         """Tasks done; half a task is one whose PROCESSING is there."""
