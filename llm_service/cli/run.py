@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -96,6 +97,10 @@ async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Even
             await server.start()
         if not await _started(service, stop):
             return ExitCode.OK
+        # What the start has made stays: 80,000 objects that a full collection need not walk, which holds the loop up for
+        # 27 ms each time and comes every few hundred tasks where hundreds run at once.
+        gc.collect()
+        gc.freeze()
         logger.bind(provider=service.default_provider, http_port=server.port if server else "off").info(
             "service_started"
         )

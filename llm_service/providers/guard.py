@@ -99,7 +99,7 @@ class Guard:
         after = 0.0
         failure: ProviderError | None = None
 
-        async def attempt() -> Completion:
+        async def call() -> Completion:
             # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
             if deadline.expired(self._clock):
                 raise self._late(failure)
@@ -116,8 +116,24 @@ class Guard:
             failure = error
             self._observe(ProviderRetried(self.provider.name, error.code, delay_s))
 
-        attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
         async with TimeLimit(self._clock, deadline.at, lambda: self._late(failure)):
+            try:
+                return await call()
+            except ProviderError as error:
+                if not error.retryable:
+                    raise
+                first: ProviderError | None = error
+
+            async def attempt() -> Completion:
+                # tenacity costs more than all else around a call, so it is asked only when there is something to
+                # retry, and meets the first failure here.
+                nonlocal first
+                if first is not None:
+                    failed, first = first, None
+                    raise failed
+                return await call()
+
+            attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
             completion: Completion = await attempts(attempt)
             return completion
 
