@@ -65,22 +65,16 @@ class LogObserver:
                 logger.bind(component=event.component).info("connection_up")
             case events.ConnectionChanged():
                 logger.bind(component=event.component, reason=event.reason).warning("connection_down")
-            case events.PartitionsRevoked():
-                line = logger.bind(partitions=_numbers(event.partitions))
-                if event.lost:
-                    line.warning("partitions_lost")
-                else:
-                    line.info("partitions_revoked")
-            case events.PartitionsAssigned():
-                logger.bind(partitions=_numbers(event.partitions), finished_above=event.finished_above).info(
-                    "partitions_assigned"
-                )
+            case events.PartitionsRevoked() | events.PartitionsAssigned():
+                _partitions(event)
             case events.Trouble():
                 self._trouble(event)
             case events.OutcomeDropped():
                 logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning(
                     "outcome_dropped"
                 )
+            case events.TaskCrashed():
+                logger.bind(**_task(event.task), traceback=event.traceback).error("task_crashed")
             case _:
                 if self._debug:
                     _detail(event)
@@ -92,6 +86,16 @@ class LogObserver:
         if last is None or now - last >= TROUBLE_EVERY_S:
             self._troubled_at[event.component] = now
             logger.bind(component=event.component, reason=event.reason).warning("trouble")
+
+
+def _partitions(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:
+    line = logger.bind(partitions=_numbers(event.partitions))
+    if isinstance(event, events.PartitionsAssigned):
+        line.bind(finished_above=event.finished_above).info("partitions_assigned")
+    elif event.lost:
+        line.warning("partitions_lost")
+    else:
+        line.info("partitions_revoked")
 
 
 def _settled(event: events.TaskSettled) -> None:

@@ -48,6 +48,8 @@ _PROCESSING_RETRY_S = 1.0
 _GUARD_FIRST_S = 0.05
 # Between two tries to publish what its topic does not take even at its smallest: an operator's time.
 _TOO_LARGE_RETRY_S = 10.0
+# Of a bug's traceback, the innermost: the outer ones are this module's own.
+_FRAMES = 8
 # Of a model's name in PROCESSING: the task's word for it, before any provider has looked at it.
 _MODEL_CHARS = 255
 
@@ -118,8 +120,8 @@ class TaskLife:
             task: Task | ServiceError | None = envelope.task()
         except InvalidMessage as error:
             task = error
-        except Exception:
-            task = self._crashed(case)
+        except Exception as bug:
+            task = self._crashed(case, bug)
         if task is None:
             await self._tools.settler.settle(case.delivery, Outcome())
             self._tools.observe(events.MessageSkipped(*case.delivery.place))
@@ -206,14 +208,15 @@ class TaskLife:
             return await self._tools.outcomes.success(case.delivery, case.who, success)
         except ServiceError as error:
             failure = failed(error, provider, self._elapsed_ms(began))
-        except Exception:
-            failure = failed(self._crashed(case), provider, self._elapsed_ms(began))
+        except Exception as bug:
+            failure = failed(self._crashed(case, bug), provider, self._elapsed_ms(began))
         case.course.stage = Stage.DECIDED
         return await self._tools.outcomes.failure(case.delivery, case.who, failure)
 
-    def _crashed(self, case: _Case) -> ServiceError:
-        """A bug met while it is handled: the traceback is for the log alone."""
-        self._tools.observe(events.TaskCrashed(case.ref, traceback.format_exc()))
+    def _crashed(self, case: _Case, bug: Exception) -> ServiceError:
+        """For the log alone: where it happened and of what type. The bug's own words may quote the document."""
+        frames = "".join(traceback.format_tb(bug.__traceback__)[-_FRAMES:])
+        self._tools.observe(events.TaskCrashed(case.ref, f"{frames}{type(bug).__name__}"))
         return ServiceError()
 
     def _plan(self, task: Task) -> Plan:

@@ -109,6 +109,7 @@ def test_debug_adds_every_stage_with_task_and_trace() -> None:
         (events.PartitionsRevoked([1, 2], lost=False), "INFO     partitions_revoked partitions=1,2"),
         (events.PartitionsAssigned([1], 3), "INFO     partitions_assigned partitions=1 finished_above=3"),
         (events.OutcomeDropped(REF), f"WARNING  outcome_dropped task_id={REF.task_id}"),
+        (events.TaskCrashed(REF, "life.py:1 KeyError"), f"ERROR    task_crashed task_id={REF.task_id}"),
     ],
 )
 def test_what_an_operator_must_know(event: events.Event, line: str) -> None:

@@ -87,6 +87,8 @@ async def test_a_bug_of_our_own_fails_its_task_and_tells_the_log_alone() -> None
     (crash,) = bench.told(events.TaskCrashed)
     assert isinstance(crash, events.TaskCrashed)
     assert "ZeroDivisionError" in crash.traceback
+    assert "work.py" in crash.traceback, "it says where"
+    assert "секрет" not in crash.traceback, "a bug's own words may quote the document"
     assert code(second) == "success"
     bench.assert_at_rest()
 
