@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+# A run that was started in the background of a script has SIGINT ignored, and hands that down.
 _RUN = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from tests.services.process import OwnProcess
 from tests.services.reaper import Reaper
