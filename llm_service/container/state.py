@@ -50,6 +50,8 @@ class ServiceView:
         return {
             "worker_id": service.settings.worker.worker_id,
             "partitions": service.source.assigned if service.source is not None else 0,
+            # Outcomes that came after their partition had left: dropped, and done by its new owner.
+            "stale_outcomes": service.source.stale_outcomes if service.source is not None else 0,
             "lag": sum(service.news.lag.values()),
             "tasks": {stage.name.lower(): service.count(stage) for stage in Stage},
             "providers": {

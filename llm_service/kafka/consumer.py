@@ -68,7 +68,6 @@ class ConsumerLoop:
         self._monotonic = monotonic
         self._trackers: dict[TopicPartition, PartitionTracker] = {}
         self._takeovers: dict[TopicPartition, _Takeover] = {}
-        self._committed: dict[TopicPartition, Position] = {}
         self._sent: dict[TopicPartition, Position] = {}
         self._epoch = 0
         self._finished: deque[Delivery] = deque()
@@ -251,7 +250,6 @@ class ConsumerLoop:
         tracker = self._trackers.get(place)
         if tracker is None:
             return
-        self._committed[place] = position
         self._observe(events.OffsetsCommitted(place.partition, position.offset, tracker.highest_finished))
 
     # --- rebalances -----------------------------------------------------------------------------
@@ -288,7 +286,7 @@ class ConsumerLoop:
 
     def _drop(self, partitions: Sequence[TopicPartition], *, lost: bool) -> None:
         for place in partitions:
-            for known in (self._trackers, self._takeovers, self._sent, self._committed):
+            for known in (self._trackers, self._takeovers, self._sent):
                 known.pop(place, None)
         self._observe(events.PartitionsRevoked([place.partition for place in partitions], lost))
 

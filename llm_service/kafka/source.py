@@ -75,10 +75,6 @@ class KafkaSource:
         return not self._thread.is_alive()
 
     @property
-    def unfinished(self) -> int:
-        return self._consumer.unfinished
-
-    @property
     def assigned(self) -> int:
         return self._consumer.assigned
 

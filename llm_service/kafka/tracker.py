@@ -44,10 +44,6 @@ class PartitionTracker:
         """How many offsets were taken and are not finished."""
         return len(self._unfinished)
 
-    @property
-    def lowest_unfinished(self) -> int | None:
-        return min(self._unfinished, default=None)
-
     def take(self, offset: int) -> bool:
         """Note that the message at ``offset`` was read; False when a former owner has finished it.
 

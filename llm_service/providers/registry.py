@@ -65,18 +65,6 @@ def build(name: str, context: ProviderContext) -> Provider:
     return _checked(name, provider)
 
 
-def options_of(name: str, values: Mapping[str, str]) -> dict[str, str]:
-    """A third party's options: the values named ``<NAME>_…``, the prefix cut, in lower case.
-
-    Upper and lower case of a value's name are the same, and a dash in the provider's name is an underscore.
-    """
-    prefix = name.replace("-", "_").replace(".", "_").lower() + "_"
-    lowered = ((key.lower(), value) for key, value in values.items())
-    return {
-        key.removeprefix(prefix): value for key, value in lowered if key.startswith(prefix) and key != prefix
-    }
-
-
 def _entry(name: str) -> EntryPoint:
     # A package can be seen twice (installed, and as the tree it is edited in): the same value is one offer.
     offers = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         For ``acme-cloud`` these are the values of the names that begin with ``ACME_CLOUD_``, under the rest
         of the name in lower case.
         """
-        prefix = name.upper().replace("-", "_") + "_"
+        prefix = name.upper().replace("-", "_").replace(".", "_") + "_"
         return {
             key.removeprefix(prefix).lower(): value
             for key, value in self._values.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llm_service.errors import ProviderError, ProviderUnknown, SettingsInvalid
-from llm_service.providers.registry import GROUP, ProviderContext, build, installed, options_of
+from llm_service.providers.registry import GROUP, ProviderContext, build, installed
 from tests.manual_clock import ManualClock
 
 CONTEXT = ProviderContext({"key": "s3cret"}, ManualClock(), random.Random(1), lambda: "id")
@@ -87,18 +87,3 @@ def test_what_is_no_provider_is_refused_at_once(install: Install) -> None:
     install("model", "def create(context): return object()")
     with pytest.raises(ProviderError, match="lacks name, default_model, capabilities, complete"):
         build("model", CONTEXT)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "options"),
-    [
-        ("my", {"MY_KEY": "1", "MY_BASE_URL": "2", "MYOTHER_KEY": "3"}, {"key": "1", "base_url": "2"}),
-        ("my-model", {"MY_MODEL_KEY": "1", "MY_KEY": "2"}, {"key": "1"}),
-        ("my", {"my_Key": "1"}, {"key": "1"}),
-        ("my", {"MY_": "1"}, {}),
-    ],
-)
-def test_a_third_partys_options_are_those_with_its_prefix(
-    name: str, values: dict[str, str], options: dict[str, str]
-) -> None:
-    assert options_of(name, values) == options

@@ -14,7 +14,7 @@ import pytest
 from llm_service.events import Event, ProviderCalled
 from llm_service.providers.guard import Guard
 from llm_service.providers.protocol import CompletionRequest, Message
-from llm_service.providers.registry import ProviderContext, build, installed, options_of
+from llm_service.providers.registry import ProviderContext, build, installed
 from llm_service.resilience.deadline import Deadline
 from tests.manual_clock import ManualClock
 from tests.unit.providers_guard.scripted import POLICY
@@ -52,7 +52,7 @@ async def test_an_installed_package_is_a_provider_like_any_other(
     assert (entry.dist.name, entry.dist.version) == ("backwards-llm", "1.2.3")
 
     clock = ManualClock()
-    options = options_of("backwards", {"BACKWARDS_ENDING": "!", "GIGACHAT_ACCESS_TOKEN": "not for it"})
+    options = {"ending": "!"}
     context = ProviderContext(options, clock, random.Random(1), lambda: "id")
     events: list[Event] = []
     guard = Guard(build("backwards", context), POLICY, clock, random.Random(1), events.append)

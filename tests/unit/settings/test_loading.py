@@ -255,3 +255,18 @@ def test_all_secrets_are_known_to_those_who_must_hide_them() -> None:
     )
     assert set(settings.secrets()) == {"a", "b", "c"}
     assert Settings().secrets() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "options"),
+    [
+        ("my", {"MY_KEY": "1", "MY_BASE_URL": "2", "MYOTHER_KEY": "3"}, {"key": "1", "base_url": "2"}),
+        ("my-model", {"MY_MODEL_KEY": "1", "MY_KEY": "2"}, {"key": "1"}),
+        ("my.model", {"MY_MODEL_KEY": "1"}, {"key": "1"}),
+        ("my", {"MY_": "1"}, {}),
+    ],
+)
+def test_a_third_partys_options_are_those_with_its_prefix(
+    name: str, values: dict[str, str], options: dict[str, str]
+) -> None:
+    assert load(None, values).provider_options(name) == options
