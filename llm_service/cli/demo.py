@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_service.cli.exit_codes import ExitCode
+from llm_service.cli.options import env_file_option, json_option
 
 if TYPE_CHECKING:
     from llm_service.cli.demonstration.screen import Screen
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
     "--keep", is_flag=True, help="Go on afterwards: say how to send tasks, and show them, until Ctrl-C."
 )
 @click.option("--prompt-id", type=click.IntRange(0, 2_147_483_647), help="Prompt for all documents.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-@click.option(
-    "--env-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(".env"),
-    show_default=True,
-    help="File with a provider's settings; the environment goes before it.",
-)
+@json_option
+@env_file_option
 def command(
     *, files: tuple[Path, ...], keep: bool, prompt_id: int | None, as_json: bool, env_file: Path
 ) -> None:

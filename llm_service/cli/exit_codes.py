@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from llm_service.errors import (
+    BootstrapFailed,
+    DependencyUnavailable,
+    PromptCatalogueInvalid,
+    ProviderUnavailable,
+    ServiceError,
+    SettingsInvalid,
+    StoreUnavailable,
+)
+
 
 class ExitCode(IntEnum):
     """Values of sysexits.h where it has one for the case, and the shell's 128 + signal."""
@@ -14,11 +24,24 @@ class ExitCode(IntEnum):
     """The command ran, and something it was asked to do did not succeed."""
     USAGE = 2
     """The command line is wrong."""
+    CHECK_FAILED = 3
+    """``check`` ran and found something that is not as it must be."""
     UNAVAILABLE = 69
-    """A dependency could not be reached at start (EX_UNAVAILABLE)."""
+    """A dependency could not be reached (EX_UNAVAILABLE)."""
     INTERNAL = 70
     """A bug, or a Kafka error that can't be recovered from within the process (EX_SOFTWARE); start it again."""
     CONFIG = 78
     """Settings or prompt catalogue are wrong (EX_CONFIG)."""
     INTERRUPTED = 130
-    """A second signal ended it at once, without draining."""
+    """Ctrl-C; for ``run`` a second signal, which ended it at once without draining."""
+
+
+def exit_code_of(error: ServiceError) -> ExitCode:
+    """The exit code of a command that ended with this error."""
+    match error:
+        case SettingsInvalid() | PromptCatalogueInvalid():
+            return ExitCode.CONFIG
+        case BootstrapFailed() | DependencyUnavailable() | StoreUnavailable() | ProviderUnavailable():
+            return ExitCode.UNAVAILABLE
+        case _:
+            return ExitCode.FAILED

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
+
+from llm_service.cli.exit_codes import ExitCode, exit_code_of
+from llm_service.errors import ServiceError
 
 _COMMANDS = {
     "run": "Run the worker until it is told to stop.",
     "demo": "Show the whole path on embedded parts: tasks in, statuses and results out.",
+    "submit": "Send files or text as tasks.",
+    "watch": "Follow the status topic, live.",
+    "check": "Look at everything the worker needs, and say what to do where something is wrong.",
+    "config": "Show the settings in force and where each comes from.",
+    "topics": "Show the topics, and create those that are missing.",
+    "prompts": "Show and check the prompt catalogue.",
     "version": "Print the version.",
 }
+
+_EXAMPLES = """\b
+Examples:
+  llm-service check                          is everything there?
+  llm-service submit contract.pdf --watch    send a document and wait for its answer
+  llm-service watch | jq .task_id            follow all statuses as JSON lines
+  llm-service COMMAND --help                 the options of a command, with examples
+
+\b
+Completion, for bash (zsh and fish likewise):
+  eval "$(_LLM_SERVICE_COMPLETE=bash_source llm-service)"
+"""
 
 
 class _Lazy(click.Group):
@@ -31,7 +54,17 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """An error of ours is one sentence and its exit code, Ctrl-C is no error; a traceback means a bug."""
+        try:
+            return super().invoke(ctx)
+        except ServiceError as error:
+            click.echo(error.message, err=True)
+            sys.exit(exit_code_of(error))
+        except (KeyboardInterrupt, EOFError):
+            sys.exit(ExitCode.INTERRUPTED)
 
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=_Lazy, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """A Kafka worker that turns documents and prompts into LLM results and never loses one."""

@@ -15,6 +15,7 @@ from loguru import logger
 
 from llm_service import __version__
 from llm_service.cli.exit_codes import ExitCode
+from llm_service.cli.options import env_file_option
 from llm_service.container.providers import configured_providers
 from llm_service.container.service import Service
 from llm_service.container.state import ServiceView
@@ -40,13 +41,7 @@ from llm_service.settings import Settings, load
 @click.command(
     "run", help="Run the worker until it is told to stop (SIGTERM or Ctrl-C; a second one ends it at once)."
 )
-@click.option(
-    "--env-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(".env"),
-    show_default=True,
-    help="File with settings; the environment goes before it.",
-)
+@env_file_option
 def command(env_file: Path) -> None:
     try:
         settings = load(env_file)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from llm_service.cli.demonstration.printable import printable_line
+from llm_service.cli.printable import printable_line
 from llm_service.samples import SAMPLES
 
 _LETTER_WORDS = ("letter", "envelope", "письм", "конверт")

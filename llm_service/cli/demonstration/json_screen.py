@@ -9,8 +9,8 @@ from llm_service.cli.demonstration.answer import read_error
 from llm_service.cli.demonstration.arrivals import FAILED, NAMES
 from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.keeping import Keeping
-from llm_service.cli.demonstration.printable import json_line
 from llm_service.cli.demonstration.screen import Opening
+from llm_service.cli.printable import json_line
 
 
 class JsonScreen:

@@ -16,8 +16,8 @@ from llm_service.cli.demonstration.answer import Answer, Fields, read_answer, re
 from llm_service.cli.demonstration.arrivals import FAILED, NAMES, SUCCESS
 from llm_service.cli.demonstration.board import PENDING, Board, Row
 from llm_service.cli.demonstration.keeping import Keeping
-from llm_service.cli.demonstration.printable import printable, printable_line
 from llm_service.cli.demonstration.screen import Opening, honest_lines, shorten, summary_line
+from llm_service.cli.printable import printable, printable_line
 
 _STYLES = {SUCCESS: "green", FAILED: "red"}
 _DASH = "—"

@@ -13,12 +13,12 @@ from llm_service.cli.demonstration.answering import Answering, find_answering
 from llm_service.cli.demonstration.arrivals import StatusReader
 from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.documents import DemoDocument
-from llm_service.cli.demonstration.interrupt import Interrupt
 from llm_service.cli.demonstration.keeping import Keeping
 from llm_service.cli.demonstration.parts import BUCKET, STATUS_TOPIC, TASKS_TOPIC, EmbeddedParts
 from llm_service.cli.demonstration.screen import Opening, Screen
 from llm_service.cli.demonstration.submission import Store, Submitter
 from llm_service.cli.exit_codes import ExitCode
+from llm_service.cli.interrupt import Interrupt
 from llm_service.errors import (
     BootstrapFailed,
     DependencyUnavailable,

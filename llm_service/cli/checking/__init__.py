@@ -1,0 +1,1 @@
+"""What ``llm-service check`` looks at: one probe per dependency, each giving findings."""
