@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_service.cli.demonstration.printable import json_line, printable, printable_line
+from llm_service.cli.printable import json_line, printable, printable_line
 
 
 @pytest.mark.parametrize(
