@@ -1,0 +1,86 @@
+"""The probes by name, each imported when it is first asked for; run at once, none for longer than its limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import cast
+
+from llm_service.cli.checking.finding import Finding, Probe, Verdict
+from llm_service.errors import ServiceError, SettingsInvalid
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.deadline import Deadline, TimeLimit
+from llm_service.settings import Settings
+
+MODULES: Mapping[str, str] = {
+    name: f"llm_service.cli.checking.{name}" for name in ("kafka", "minio", "postgres", "gigachat", "ollama")
+}
+"""In the order in which they are shown: what everything else needs comes first."""
+
+# Each probe bounds its waits so that 10 s are enough; this is for one that does not.
+LIMIT_S = 12.0
+_NOT_CONFIGURED = "not configured: "
+
+
+class ProbeTooSlow(ServiceError):
+    """The check did not end in its time."""
+
+    code = "check_too_slow"
+
+
+def probe_named(name: str) -> Probe:
+    """The probe of a dependency, imported now."""
+    return cast("Probe", import_module(MODULES[name]).probe)
+
+
+async def run_probes(
+    probes: Mapping[str, Probe], asked: Iterable[str], settings: Settings, clock: Clock
+) -> AsyncGenerator[tuple[str, Sequence[Finding]], None]:
+    """All of them at once; their findings in the order of ``probes``, each as soon as those before are told.
+
+    ``asked`` are those the user has named: not being configured is a failure there. Raises SettingsInvalid.
+    """
+    running = {
+        name: asyncio.create_task(_bounded(name, probe, settings, clock), name=f"check {name}")
+        for name, probe in probes.items()
+    }
+    try:
+        for name, task in running.items():
+            findings = await task
+            yield name, _as_asked(findings) if name in asked else findings
+    finally:
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def _bounded(name: str, probe: Probe, settings: Settings, clock: Clock) -> Sequence[Finding]:
+    try:
+        async with TimeLimit(clock, Deadline.after(clock, LIMIT_S).at, ProbeTooSlow):
+            return await probe(settings, clock)
+    except SettingsInvalid:
+        raise
+    except ProbeTooSlow:
+        seen = f"did not end within {LIMIT_S:.0f} s"
+        return [Finding(name, "check", Verdict.FAILED, seen, f"see whether {name} hangs, and ask again")]
+    except ServiceError as error:
+        return [Finding(name, "check", Verdict.FAILED, error.message, "as it says; then ask again")]
+    except Exception as error:  # one probe's bug must not hide what the others have found
+        seen = f"the check itself broke ({type(error).__name__}: {error})"
+        return [Finding(name, "check", Verdict.FAILED, seen, "report this as a bug of llm-service")]
+
+
+def _as_asked(findings: Sequence[Finding]) -> Sequence[Finding]:
+    if any(finding.verdict is not Verdict.SKIPPED for finding in findings):
+        return findings
+    return [
+        Finding(
+            finding.component,
+            finding.subject,
+            Verdict.FAILED,
+            "not configured, so there is nothing to check",
+            finding.seen.removeprefix(_NOT_CONFIGURED),
+        )
+        for finding in findings
+    ]
