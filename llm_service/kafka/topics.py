@@ -60,6 +60,32 @@ class TopicFacts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StatusTopic:
+    """Where statuses are, as a reader needs it."""
+
+    name: str
+    partitions: int
+    shared: bool
+    """Whether tasks are on it too."""
+
+
+def find_status_topic(connection: ConnectionConfig, names: TopicNames, timeout: float) -> StatusTopic:
+    """Look where statuses are, for at most ``timeout`` seconds; blocks, and creates nothing.
+
+    Raises DependencyUnavailable, which says what to do, and SettingsInvalid.
+    """
+    partitions = _look(connection, timeout)
+    status = _status_topic(names, partitions)
+    return StatusTopic(status, partitions[status], status == names.tasks)
+
+
+def require_tasks_topic(connection: ConnectionConfig, names: TopicNames, timeout: float) -> None:
+    """Return when tasks can be produced as far as can be seen; else as ``find_status_topic``."""
+    if names.tasks not in _look(connection, timeout):
+        raise DependencyUnavailable(_missing("KAFKA_TASKS_TOPIC", names.tasks))
+
+
 def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> TopicFacts:
     """Look at the cluster, for at most ``timeout`` seconds a request; blocks.
 
@@ -91,6 +117,12 @@ def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> T
         tasks_max if names.tasks in configs else 0,
         created,
     )
+
+
+def _look(connection: ConnectionConfig, timeout: float) -> dict[str, int]:
+    with accepted():
+        admin = AdminClient(dict(connection.properties()))
+    return _partitions(admin, connection.bootstrap_servers, timeout)
 
 
 def _partitions(admin: AdminClient, bootstrap: str, timeout: float) -> dict[str, int]:
