@@ -14,10 +14,15 @@ from llm_service.settings import Settings
 def build_operation_log(
     settings: Settings, clock: Clock, rng: random.Random, observe: events.Observer
 ) -> OperationLog | None:
-    postgres = settings.postgres
-    if not postgres.enabled:
+    if not settings.postgres.enabled:
         return None
-    config = PostgresConfig(
+    return OperationLog(postgres_config(settings), settings.worker.worker_id, clock, rng, observe)
+
+
+def postgres_config(settings: Settings) -> PostgresConfig:
+    """Where the settings say that the database is."""
+    postgres = settings.postgres
+    return PostgresConfig(
         host=postgres.host,
         port=postgres.port,
         database=postgres.database,
@@ -26,4 +31,3 @@ def build_operation_log(
         pool_min_size=postgres.pool_min_size,
         pool_max_size=postgres.pool_max_size,
     )
-    return OperationLog(config, settings.worker.worker_id, clock, rng, observe)

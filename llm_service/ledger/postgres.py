@@ -10,9 +10,11 @@ from importlib.resources import files
 from typing import Final
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from llm_service.contract.strict_json import dumps
 from llm_service.errors import DependencyUnavailable
+from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose, excerpt
 from llm_service.ledger.operation import Operation
 
 _ROOM: Final = files("llm_service.ledger")
@@ -20,9 +22,6 @@ CREATE_TABLE: Final = _ROOM.joinpath("migrations/0001_operation_logs.sql").read_
 HAS_TABLE: Final = _ROOM.joinpath("queries/has_operation_logs.sql").read_text(encoding="utf-8")
 INSERT: Final = _ROOM.joinpath("queries/insert_operations.sql").read_text(encoding="utf-8")
 LOCK: Final = _ROOM.joinpath("queries/lock_migrations.sql").read_text(encoding="utf-8")
-
-# The server's own sentence, without a DETAIL that may quote the row.
-_EXCERPT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,9 @@ class PostgresTable:
         try:
             self._pool = await self._connect()
             await self._prepare(self._pool)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             await self.close()
-            raise DependencyUnavailable(self._diagnosis(error)) from None
+            raise DependencyUnavailable(str(diagnose(error, self._config))) from None
 
     async def write(self, rows: Sequence[Operation]) -> None:
         """Append the rows, all or none. Raises RowsRefused when the rows themselves are at fault."""
@@ -72,7 +71,7 @@ class PostgresTable:
             async with self._pool.acquire(timeout=self._config.connect_timeout_s) as connection:
                 await connection.execute(INSERT, _as_json(rows))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            raise RowsRefused(_excerpt(error)) from None
+            raise RowsRefused(excerpt(error)) from None
 
     async def close(self) -> None:
         """Give the connections back; those that do not leave within the connect timeout are cut."""
@@ -82,7 +81,7 @@ class PostgresTable:
         try:
             async with asyncio.timeout(self._config.connect_timeout_s):
                 await pool.close()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DATABASE_ERRORS:
             pool.terminate()
 
     async def _connect(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -113,41 +112,19 @@ class PostgresTable:
                     await connection.execute(LOCK)
                     if not await connection.fetchval(HAS_TABLE):
                         await connection.execute(CREATE_TABLE)
-            trial = connection.transaction()
-            await trial.start()
-            try:
-                await connection.execute(INSERT, TRIAL_ROW)
-            finally:
-                await trial.rollback()
+            await try_insert(connection)
 
-    def _diagnosis(self, error: Exception) -> str:
-        config = self._config
-        place = f"PostgreSQL at {config.host}:{config.port}"
-        match error:
-            case asyncpg.InvalidAuthorizationSpecificationError():
-                return (
-                    f"{place} refuses user '{config.user}': {_excerpt(error)}."
-                    " Correct POSTGRES_USER and POSTGRES_PASSWORD."
-                )
-            case asyncpg.InvalidCatalogNameError():
-                return (
-                    f"{place} has no database '{config.database}'."
-                    f" Create it (CREATE DATABASE {config.database}) or correct POSTGRES_DATABASE."
-                )
-            case asyncpg.InsufficientPrivilegeError():
-                return (
-                    f"{place}: user '{config.user}' may not use operation_logs in '{config.database}':"
-                    f" {_excerpt(error)}. Grant INSERT on it, and CREATE on its schema if it is to be made."
-                )
-            case OSError() | TimeoutError():
-                return (
-                    f"{place} does not answer within {config.connect_timeout_s:g} s ({_excerpt(error)})."
-                    " Start it, correct POSTGRES_HOST and POSTGRES_PORT, or set POSTGRES_ENABLED=False."
-                )
-        return (
-            f"{place}, database '{config.database}', does not take rows for operation_logs: {_excerpt(error)}."
-            " Correct the table or the server, or set POSTGRES_ENABLED=False."
-        )
+
+async def try_insert(
+    connection: asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record],
+) -> None:
+    """Write a row and take it back: the one proof that rows are taken. Raises what the server says."""
+    trial = connection.transaction()
+    await trial.start()
+    try:
+        await connection.execute(INSERT, TRIAL_ROW)
+    finally:
+        await trial.rollback()
 
 
 def _as_json(rows: Sequence[Operation]) -> str:
@@ -174,11 +151,6 @@ def _without_nul(value: object) -> object:
     if isinstance(value, dict):
         return {name: _without_nul(item) for name, item in value.items()}
     return value
-
-
-def _excerpt(error: BaseException) -> str:
-    text = " ".join((str(error) or type(error).__name__).split())
-    return text.rstrip(".")[:_EXCERPT]
 
 
 TRIAL_ROW: Final = (

@@ -1,0 +1,113 @@
+"""PostgreSQL: reached, the log's table there or to be made, rows taken, clocks agreeing, connections left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llm_service.cli.checking.address import Address, Unreached, reach
+from llm_service.cli.checking.collection import Collection
+from llm_service.cli.checking.finding import Finding
+from llm_service.container.ledger import postgres_config
+from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose
+from llm_service.ledger.postgres import PostgresConfig
+from llm_service.ledger.survey import DatabaseFacts, survey
+from llm_service.resilience.clock import Clock
+from llm_service.settings import Settings
+
+_SETTINGS = "POSTGRES_HOST and POSTGRES_PORT"
+_CONNECT_S = 3.0
+_STATEMENT_S = 2.0
+
+# Machines that keep time by NTP agree within 0.1 s; beyond seconds the log's rows and the workers' lines no longer
+# tell in which order things happened.
+_CLOCKS_AGREE_S = 5.0
+
+
+async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
+    """What is found at POSTGRES_HOST, within 8 s."""
+    found = Collection("postgres")
+    if not settings.postgres.enabled:
+        found.skipped("connection", "not used: POSTGRES_ENABLED=False")
+        return found.findings
+    config = replace(
+        postgres_config(settings), connect_timeout_s=_CONNECT_S, statement_timeout_s=_STATEMENT_S
+    )
+    remedy = f"See whether the server hangs or is overloaded, and that {_SETTINGS} name it."
+    return await found.within(_look(config, clock, found), remedy)
+
+
+async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None:
+    try:
+        await reach(Address(config.host, config.port, _SETTINGS), clock)
+        facts = await survey(config, clock)
+    except Unreached as error:
+        found.failed("connection", error.seen, error.remedy)
+    except DATABASE_ERRORS as error:
+        diagnosis = diagnose(error, config)
+        found.failed("connection", diagnosis.seen, diagnosis.remedy)
+    else:
+        tls = "with" if facts.encrypted else "without"
+        found.ok(
+            "connection",
+            f"PostgreSQL {facts.version}, database {config.database}, {tls} TLS",
+            facts.seconds,
+        )
+        _look_at_table(facts, config, found)
+        _look_at_clock(facts, found)
+        _look_at_connections(facts, config, found)
+
+
+def _look_at_table(facts: DatabaseFacts, config: PostgresConfig, found: Collection) -> None:
+    subject = "table operation_logs"
+    if facts.refusal is not None:
+        found.failed(subject, facts.refusal.seen, facts.refusal.remedy)
+    elif facts.table_schema is not None:
+        found.ok(subject, f"takes rows, in schema {facts.table_schema}")
+    elif facts.read_only:
+        found.failed(
+            subject,
+            "not there, and the server only reads",
+            "Let POSTGRES_HOST name the primary, or make the server writable again.",
+        )
+    elif facts.schema is None:
+        found.failed(
+            subject,
+            f"not there, and no schema of the search path of '{config.user}' exists",
+            f"CREATE SCHEMA AUTHORIZATION {config.user}, or set the user's search_path to a schema that exists.",
+        )
+    elif not facts.may_create:
+        found.failed(
+            subject,
+            f"not there, and '{config.user}' may not create it in schema {facts.schema}",
+            f"GRANT CREATE ON SCHEMA {facts.schema} TO {config.user}, or let its owner create the table.",
+        )
+    else:
+        found.ok(subject, f"not there yet: the worker creates it at its start, in schema {facts.schema}")
+
+
+def _look_at_clock(facts: DatabaseFacts, found: Collection) -> None:
+    ahead = facts.clock_ahead_s
+    if abs(ahead) > _CLOCKS_AGREE_S:
+        way = "ahead of" if ahead > 0 else "behind"
+        found.warning(
+            "clock",
+            f"the server is {abs(ahead):.0f} s {way} this machine",
+            "Set both clocks by NTP: times in the log and in the database tell different orders.",
+        )
+    else:
+        found.ok("clock", f"agrees with this machine to {abs(ahead):.1f} s")
+
+
+def _look_at_connections(facts: DatabaseFacts, config: PostgresConfig, found: Collection) -> None:
+    # This look's own connection is free again when it is over.
+    free = facts.free_connections + 1
+    seen = f"{facts.connections - 1} in use, {free} left for this user of {facts.max_connections}"
+    if free < config.pool_max_size:
+        found.warning(
+            "connections",
+            f"{seen}, fewer than POSTGRES_POOL_MAX_SIZE={config.pool_max_size}",
+            "Lower POSTGRES_POOL_MAX_SIZE, or raise max_connections of the server or the limit of the user.",
+        )
+    else:
+        found.ok("connections", f"{seen}; a worker takes up to {config.pool_max_size}")
