@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from llm_service.errors import (
     FileAccessDenied,
@@ -47,6 +50,9 @@ class FolderStore:
             yield _chunks(file)
 
     def put(self, bucket: str, key: str, value: bytes, content_type: str) -> None:
+        self.upload(bucket, key, io.BytesIO(value), len(value), content_type)
+
+    def upload(self, bucket: str, key: str, source: BinaryIO, size: int, content_type: str) -> None:
         """A folder keeps no types: ``content_type`` is dropped."""
         *folders, name = _parts(bucket, key)
         # Written beside and renamed: a reader sees the old object or the new one. The name is this thread's
@@ -54,9 +60,10 @@ class FolderStore:
         part = f".{sha256(name.encode()).hexdigest()[:16]}.{os.getpid()}.{threading.get_ident()}.part"
         with _translated(bucket, key), self._folder(folders, create=True) as folder:
             try:
-                _write(part, folder, value)
+                if (written := _write(part, folder, source)) != size:
+                    raise FileIncomplete(f"{_what(bucket, key)} is {written} bytes, not {size}")
                 os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except OSError:
+            except BaseException:
                 _remove(part, folder)
                 raise
 
@@ -117,12 +124,13 @@ def _chunks(file: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _write(name: str, folder: int, value: bytes) -> None:
+def _write(name: str, folder: int, source: BinaryIO) -> int:
     file = os.open(
         name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder
     )
     with os.fdopen(file, "wb") as target:
-        target.write(value)
+        shutil.copyfileobj(source, target, _CHUNK_BYTES)
+        return target.tell()
 
 
 def _remove(name: str, folder: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import certifi
 import urllib3
@@ -22,6 +23,8 @@ _CHUNK_BYTES = 256 * 1024
 # The SDK's own minimum; a larger value is put in one request up to S3's 5 GiB, which makes a put all or
 # nothing.
 _MIN_PART_BYTES = 5 * 1024 * 1024
+# The SDK holds a part in memory; 10,000 of them are S3's limit for an object: 160 GB.
+_UPLOAD_PART_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,18 @@ class MinioStore:
                 len(value),
                 content_type=content_type,
                 part_size=max(len(value), _MIN_PART_BYTES),
+                num_parallel_uploads=1,
+            )
+
+    def upload(self, bucket: str, key: str, source: BinaryIO, size: int, content_type: str) -> None:
+        with translated(self._endpoint, bucket, key):
+            self._client.put_object(
+                bucket,
+                key,
+                source,
+                size,
+                content_type=content_type,
+                part_size=_UPLOAD_PART_BYTES,
                 num_parallel_uploads=1,
             )
 

@@ -54,7 +54,8 @@ def translated(endpoint: str, bucket: str, key: str | None) -> Iterator[None]:
         ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise StoreUnavailable(
-            f"the object store at {endpoint} does not answer ({_cause(error)}); it is tried again"
+            f"the object store at {endpoint} does not answer ({_cause(error)}); check MINIO_ENDPOINT "
+            "and that it runs"
         ) from error
     except ValueError as error:
         # The SDK's checks of bucket and object names, made before any request.

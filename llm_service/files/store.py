@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class ObjectStore(Protocol):
 
     def put(self, bucket: str, key: str, value: bytes, content_type: str) -> None:
         """Store a small object whole, replacing what is there."""
+        ...
+
+    def upload(self, bucket: str, key: str, source: BinaryIO, size: int, content_type: str) -> None:
+        """Store ``size`` bytes of ``source`` as they are read: all of them, or no object."""
         ...
 
     def check(self, bucket: str) -> None:

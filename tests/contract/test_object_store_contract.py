@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.errors import FileAccessDenied, FileIncomplete, FileNotFound, FilePathRefused
+from llm_service.errors import FileAccessDenied, FileError, FileIncomplete, FileNotFound, FilePathRefused
 from llm_service.files.folder_store import FolderStore
 from llm_service.files.minio_store import MinioConnection, MinioStore
 from llm_service.files.store import ObjectStore
@@ -98,6 +99,32 @@ def test_check_tells_a_bucket_from_none(case: Case) -> None:
     case.store.check(case.bucket)
     with pytest.raises(FileNotFound, match="no-such-bucket"):
         case.store.check("no-such-bucket")
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_001, 6_000_000])
+def test_what_was_uploaded_is_read_back_byte_for_byte(case: Case, size: int) -> None:
+    value = bytes(number % 251 for number in range(size % 1000)) + b"\x00" * (size - size % 1000)
+    case.store.upload(case.bucket, "documents/Договор № 5.pdf", io.BytesIO(value), size, "application/pdf")
+    info = case.store.stat(case.bucket, "documents/Договор № 5.pdf")
+    assert info.size == size
+    with case.store.open(info) as chunks:
+        assert b"".join(chunks) == value
+
+
+def test_more_than_one_part_of_s3s_multipart_upload_is_one_object(minio: MinioServer) -> None:
+    bucket, value = minio.bucket(), b"a" * 16 * 1024 * 1024 + b"b"
+    store = MinioStore(connection(minio.endpoint, minio.access_key, minio.secret_key))
+    store.upload(bucket, "a.bin", io.BytesIO(value), len(value), "application/octet-stream")
+    with store.open(store.stat(bucket, "a.bin")) as chunks:
+        assert b"".join(chunks) == value
+    store.close()
+
+
+def test_a_source_that_ends_too_soon_leaves_no_object(case: Case) -> None:
+    with pytest.raises(FileError):
+        case.store.upload(case.bucket, "a.txt", io.BytesIO(b"12"), 3, "text/plain")
+    with pytest.raises(FileNotFound):
+        case.store.stat(case.bucket, "a.txt")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -73,6 +74,9 @@ class Store:
 
     def put(self, bucket: str, key: str, value: bytes, content_type: str) -> None:
         raise AssertionError("a fetch puts nothing")
+
+    def upload(self, bucket: str, key: str, source: BinaryIO, size: int, content_type: str) -> None:
+        raise AssertionError("a fetch uploads nothing")
 
     def check(self, bucket: str) -> None:
         raise AssertionError("a fetch checks no bucket")
