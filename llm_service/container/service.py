@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 from llm_service import events
 from llm_service.container.bootstrap import Bootstrap
+from llm_service.container.delivery import Delivery, build_delivery, plain_properties
 from llm_service.container.files import TaskFiles, build_store
 from llm_service.container.kafka import (
     connection_config,
@@ -23,12 +24,12 @@ from llm_service.container.providers import build_guards
 from llm_service.container.watch import Check, Watch
 from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
 from llm_service.files.results import ClaimCheck
-from llm_service.kafka.config import accepted, consumer_properties, producer_properties
+from llm_service.kafka.config import accepted, consumer_properties
 from llm_service.kafka.confluent import ConfluentConsumer
 from llm_service.kafka.news import KafkaNews, threadsafe
 from llm_service.kafka.publisher import Publisher
 from llm_service.kafka.reach import BrokerCheck
-from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
+from llm_service.kafka.settling import KafkaStatusSink
 from llm_service.kafka.source import KafkaSource
 from llm_service.kafka.topics import TopicFacts, survey
 from llm_service.observability.fan_out import fan_out
@@ -42,6 +43,7 @@ from llm_service.tasks.life import TaskLife, Tools
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
+from llm_service.tasks.ports import Settler
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 
@@ -102,6 +104,9 @@ class Service:
         facts = await bootstrap.reach(KAFKA, self._survey)
         if facts.warning is not None:
             self.observe(events.Trouble(KAFKA, facts.warning))
+        delivery = build_delivery(self.settings, facts, self.clock, self._rng, self.observe)
+        self._parts.push_async_callback(delivery.close)
+        await bootstrap.reach(KAFKA, delivery.open)
         if self.store is not None:
             await bootstrap.reach(STORE, self._check_store)
         if self.operation_log is not None:
@@ -109,7 +114,7 @@ class Service:
         await bootstrap.reach(self.default_provider, self.guards[self.default_provider].provider.health)
         await self.files.start()
         self.watch.start()
-        self._start_kafka(facts)
+        self._start_kafka(facts, delivery)
 
     def _own_parts(self) -> None:
         """What is closed at the stop, the last first, however far the start gets."""
@@ -123,7 +128,7 @@ class Service:
         self._parts.push_async_callback(self.files.close)
         self._parts.push_async_callback(self.watch.close)
 
-    def _start_kafka(self, facts: TopicFacts) -> None:
+    def _start_kafka(self, facts: TopicFacts, delivery: Delivery) -> None:
         loop = asyncio.get_running_loop()
 
         def on_trouble(trouble: str) -> None:
@@ -131,17 +136,8 @@ class Service:
 
         self.news = KafkaNews(threadsafe(self.observe, loop))
         connection = connection_config(self.settings)
-        kafka = self.settings.kafka
         with accepted():
-            publisher = Publisher(
-                producer_properties(
-                    connection,
-                    int(kafka.publish_timeout_s * 1000),
-                    kafka.message_max_bytes,
-                    min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
-                    self.news.on_error,
-                )
-            )
+            publisher = Publisher(plain_properties(self.settings, facts, self.news))
         publisher.start()
         self._parts.push_async_callback(publisher.close, _FLUSH_S)
         with accepted():
@@ -151,16 +147,15 @@ class Service:
                 ),
                 on_trouble,
             )
-        self._refusal = lambda: consumer.refusal
-        topics = OutcomeTopics(facts.status, facts.dead_letter)
-        settler = AtLeastOnceSettler(publisher, lambda: source, topics, self.clock, self.observe)
+        self._refusal = lambda: consumer.refusal or source.refusal
+        settler, commits = delivery.connect(publisher, consumer, lambda: source)
         sink = KafkaStatusSink(publisher, facts.status)
         intake = TaskIntake(TaskLife(self._tools(facts, settler, sink)).live)
-        source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe)
+        source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe, commits)
         self._intake, self._source = intake, source
         self._ended = source.start()
 
-    def _tools(self, facts: TopicFacts, settler: AtLeastOnceSettler, sink: KafkaStatusSink) -> Tools:
+    def _tools(self, facts: TopicFacts, settler: Settler, sink: KafkaStatusSink) -> Tools:
         kafka = self.settings.kafka
         files = self.settings.files
         claims = (

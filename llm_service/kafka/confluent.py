@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -32,6 +33,8 @@ _REFUSED_CODES = frozenset(
         KafkaError.UNSUPPORTED_VERSION,
     }
 )
+
+_METADATA_MAGIC = b"CGMDv2:"
 
 
 class ConfluentConsumer:
@@ -68,29 +71,25 @@ class ConfluentConsumer:
         except KafkaException as error:
             self._trouble(f"asking for committed offsets: {error.args[0].str()}")
             return []
-        return [
-            Committed(
-                answer.topic,
-                answer.partition,
-                answer.offset if answer.offset >= 0 else None,
-                answer.metadata or "",
-            )
-            for answer in answers
-            if answer.error is None
-        ]
+        return answers_of(answers)
 
     def commit_async(self, positions: Sequence[Position]) -> None:
         try:
-            self._consumer.commit(offsets=_offsets(positions), asynchronous=True)
+            self._consumer.commit(offsets=offsets_of(positions), asynchronous=True)
         except KafkaException as error:
             self._answer(positions, error.args[0].str())
 
     def commit(self, positions: Sequence[Position]) -> str | None:
         try:
-            answers = self._consumer.commit(offsets=_offsets(positions), asynchronous=False)
+            answers = self._consumer.commit(offsets=offsets_of(positions), asynchronous=False)
         except KafkaException as error:
             return str(error.args[0].str())
         return next((answer.error.str() for answer in answers if answer.error is not None), None)
+
+    def group_metadata(self) -> bytes | None:
+        """See ``GroupMember``."""
+        metadata = self._consumer.consumer_group_metadata()
+        return metadata if metadata is not None and _has_joined(metadata) else None
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         self._consumer.pause([ConfluentPartition(place.topic, place.partition) for place in partitions])
@@ -137,11 +136,42 @@ class ConfluentConsumer:
             self._listener.on_commit(positions, error)
 
 
+def _has_joined(metadata: bytes) -> bool:
+    """Whether these bytes name a member and its generation: ``CGMDv2:``, generation, group, NUL, member, NUL, instance.
+
+    Read from the bytes themselves, since a second question may be answered about another moment.
+    https://github.com/confluentinc/librdkafka/blob/v2.16.0/src/rdkafka_txnmgr.c (rd_kafka_consumer_group_metadata_write)
+    """
+    if not metadata.startswith(_METADATA_MAGIC):
+        raise ConsumerFatal(
+            "this version of librdkafka writes group metadata in a form that is not known here"
+        )
+    rest = metadata[len(_METADATA_MAGIC) :]
+    generation = int.from_bytes(rest[:4], sys.byteorder, signed=True)
+    member = rest[4:].split(b"\0", 2)[1]
+    return bool(member) and generation > 0
+
+
 def _places(partitions: Sequence[ConfluentPartition]) -> list[TopicPartition]:
     return [TopicPartition(partition.topic, partition.partition) for partition in partitions]
 
 
-def _offsets(positions: Sequence[Position]) -> list[ConfluentPartition]:
+def answers_of(answers: Sequence[ConfluentPartition]) -> list[Committed]:
+    """What was asked for is committed; a partition that could not be answered is left out."""
+    return [
+        Committed(
+            answer.topic,
+            answer.partition,
+            answer.offset if answer.offset >= 0 else None,
+            answer.metadata or "",
+        )
+        for answer in answers
+        if answer.error is None
+    ]
+
+
+def offsets_of(positions: Sequence[Position]) -> list[ConfluentPartition]:
+    """Positions as librdkafka takes them."""
     return [
         ConfluentPartition(position.topic, position.partition, position.offset, position.metadata)
         for position in positions

@@ -8,15 +8,16 @@ seconds of that, since the first message after a resume takes about a second.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event as ThreadEvent
 
 from llm_service import events
 from llm_service.contract.message import is_skipped
-from llm_service.kafka import offset_map
-from llm_service.kafka.port import Committed, ConsumerPort, Downstream, KafkaMessage, TopicPartition
+from llm_service.kafka.commits import Commits, PlainCommits
+from llm_service.kafka.holding_back import HoldingBack
+from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition
+from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.tasks.ports import Delivery
 
@@ -36,18 +37,11 @@ class ConsumerPolicy:
     """A window full for so long pauses its partitions: at the cadence above that is 150 messages more."""
     batch: int = 500
     takeover_timeout_s: float = 1.0
+    ask_timeout_s: float = 0.05
+    """For each question after the first: the other partitions wait for the answer."""
     takeover_patience_s: float = 5.0
     """After so long without an answer a partition starts without its map: repeated work, no lost one."""
     revoke_timeout_s: float = 2.0
-
-
-@dataclass(slots=True)
-class _Takeover:
-    """A partition whose committed map is not known yet, and the messages that wait for it."""
-
-    epoch: int
-    since: float
-    held: list[KafkaMessage] = field(default_factory=list)
 
 
 class ConsumerLoop:
@@ -60,35 +54,34 @@ class ConsumerLoop:
         downstream: Downstream,
         observe: events.Observer,
         monotonic: Callable[[], float] = time.monotonic,
+        commits: Commits | None = None,
     ) -> None:
+        """``commits``: how offsets are written; without it by the consumer itself."""
         self._port = port
         self._policy = policy
         self._downstream = downstream
         self._observe = observe
         self._monotonic = monotonic
         self._trackers: dict[TopicPartition, PartitionTracker] = {}
-        self._takeovers: dict[TopicPartition, _Takeover] = {}
-        self._sent: dict[TopicPartition, Position] = {}
+        self._commits: Commits = commits or PlainCommits(
+            port, policy.commit_interval_s, (policy.window + 1) // 2, self.wake, observe, monotonic
+        )
+        self._takeovers = Takeovers(port, self._commits, policy.takeover_patience_s, observe, monotonic)
+        self._held_back = HoldingBack()
         self._epoch = 0
-        self._finished: deque[Delivery] = deque()
         self._excused = 0
         self._wake = ThreadEvent()
-        self._next_commit = 0.0
         self._full_since: float | None = None
         # Kept when a partition leaves: librdkafka remembers the pause, and the partition may come back.
         self._paused: set[TopicPartition] = set()
         self._taking = True
-        self._dirty = False
         self.stepped_at = monotonic()
-        self.stale_outcomes = 0
 
     # --- from other threads ---------------------------------------------------------------------
 
     def finish(self, delivery: Delivery) -> None:
         """The outcome of ``delivery`` is durable. An outcome of an older epoch is dropped and counted."""
-        self._finished.append(delivery)
-        if len(self._finished) * 2 >= self._policy.window:
-            self._wake.set()
+        self._commits.finish(delivery)
 
     def wake(self) -> None:
         """End the wait of a full window now."""
@@ -108,11 +101,12 @@ class ConsumerLoop:
         self._port.subscribe(self._policy.topics, self)
 
     def step(self) -> None:
-        """One round: note what is finished, commit, read. Raises ConsumerFatal."""
+        """One round: write what is finished, read. Raises ConsumerFatal."""
         self.stepped_at = self._monotonic()
-        self._note_finished()
-        self._commit_if_due()
-        self._ask_for_maps()
+        self._commits.step(self._trackers)
+        if self._takeovers:
+            self._begin(self._takeovers.go_on(self._policy.ask_timeout_s))
+        self._take_held_back()
         room = self._room()
         messages = self._read(room) if room > 0 else self._read_while_full()
         if messages:
@@ -120,18 +114,31 @@ class ConsumerLoop:
 
     def close(self) -> None:
         """Commit what is finished and leave the group."""
-        self._note_finished()
-        self._port.close()
+        try:
+            self._commits.renew(self._trackers)
+            self._commits.leave(self._trackers.keys(), self._trackers)
+        finally:
+            self._port.close()
 
     @property
     def unfinished(self) -> int:
-        """Messages taken and not finished, those held for a takeover included."""
-        held = sum(len(takeover.held) for takeover in self._takeovers.values())
+        """Messages taken and not finished, and those held for a takeover or for room in a map."""
+        held = self._takeovers.held + len(self._held_back)
         return sum(tracker.unfinished for tracker in self._trackers.values()) + held
 
     @property
     def assigned(self) -> int:
         return len(self._trackers) + len(self._takeovers)
+
+    @property
+    def stale_outcomes(self) -> int:
+        """Outcomes that came for an epoch that had ended."""
+        return self._commits.stale
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a partition stands still until somebody does something; None where none does."""
+        return self._takeovers.refusal
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -142,9 +149,10 @@ class ConsumerLoop:
 
     def _read(self, room: int) -> list[KafkaMessage]:
         self._full_since = None
-        if held_back := self._paused & {*self._trackers, *self._takeovers}:
-            self._port.resume(sorted(held_back))
-            self._paused -= held_back
+        wanted = {*self._trackers, *self._takeovers.places} - self._held_back.places
+        if ready := self._paused & wanted:
+            self._port.resume(sorted(ready))
+            self._paused -= ready
         first = self._port.poll(self._poll_timeout())
         if first is None:
             return []
@@ -163,34 +171,54 @@ class ConsumerLoop:
         return [message] if message is not None and self._taking else []
 
     def _pause(self) -> None:
-        running = {*self._trackers, *self._takeovers} - self._paused
+        running = {*self._trackers, *self._takeovers.places} - self._paused
         if running:
             self._port.pause(sorted(running))
             self._paused |= running
 
     def _poll_timeout(self) -> float:
         # While tasks run, what they finish is committed on time; an idle worker waits as long as it may.
-        if self._dirty or self.unfinished:
+        if self._commits.pending or self.unfinished:
             return min(self._policy.poll_timeout_s, self._policy.commit_interval_s / 2)
         return self._policy.poll_timeout_s
 
-    def _accept(self, messages: Sequence[KafkaMessage]) -> None:
+    def _accept(self, messages: Iterable[KafkaMessage]) -> None:
         deliveries: list[Delivery] = []
         now = self._monotonic()
         for message in messages:
-            place = TopicPartition(message.topic, message.partition)
+            place = message.place
             tracker = self._trackers.get(place)
-            if tracker is not None:
+            if tracker is None:
+                self._takeovers.hold(place, message)
+            elif self._fits(place, tracker, message):
                 self._take(tracker, message, now, deliveries)
-            elif place in self._takeovers:
-                self._takeovers[place].held.append(message)
         if deliveries:
             self._downstream.deliver(deliveries)
+
+    def _take_held_back(self) -> None:
+        deliveries: list[Delivery] = []
+        now = self._monotonic()
+        for message in self._held_back.takeable(self._trackers):
+            self._take(self._trackers[message.place], message, now, deliveries)
+        if deliveries:
+            self._downstream.deliver(deliveries)
+
+    def _fits(self, place: TopicPartition, tracker: PartitionTracker, message: KafkaMessage) -> bool:
+        """Where a map must be whole, what might make it too long waits: here if it came already, else unread."""
+        if not self._commits.whole:
+            return True
+        if place not in self._held_back and tracker.has_room(message.offset):
+            return True
+        if place not in self._held_back:
+            self._port.pause([place])
+            self._paused.add(place)
+        self._held_back.add(place, message)
+        return False
 
     def _take(
         self, tracker: PartitionTracker, message: KafkaMessage, now: float, out: list[Delivery]
     ) -> None:
-        self._dirty = True
+        self._commits.moved(message.place)
         if is_skipped(message.headers):
             tracker.skip(message.offset)
             self._observe(events.MessageSkipped(message.topic, message.partition, message.offset))
@@ -208,115 +236,53 @@ class ConsumerLoop:
                 )
             )
 
-    # --- finishing and committing ---------------------------------------------------------------
-
-    def _note_finished(self) -> None:
-        while self._finished:
-            done = self._finished.popleft()
-            self._dirty = True
-            tracker = self._trackers.get(TopicPartition(done.topic, done.partition))
-            if tracker is None or tracker.epoch != done.epoch or not tracker.finish(done.offset):
-                self.stale_outcomes += 1
-
-    def _commit_if_due(self) -> None:
-        now = self._monotonic()
-        if not self._dirty or now < self._next_commit:
-            return
-        self._next_commit = now + self._policy.commit_interval_s
-        self._dirty = False
-        changed = self._changed(self._trackers)
-        if changed:
-            self._sent.update(changed)
-            self._port.commit_async(list(changed.values()))
-
-    def _changed(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, Position]:
-        out = {}
-        for place in places:
-            position = self._trackers[place].position()
-            if position is not None and position != self._sent.get(place):
-                out[place] = position
-        return out
-
-    def on_commit(self, positions: Sequence[Position], error: str | None) -> None:
-        for position in positions:
-            place = TopicPartition(position.topic, position.partition)
-            if error is not None:
-                self._sent.pop(place, None)
-                self._dirty = True  # not taken: the next round sends it again
-            else:
-                self._note_committed(place, position)
-
-    def _note_committed(self, place: TopicPartition, position: Position) -> None:
-        tracker = self._trackers.get(place)
-        if tracker is None:
-            return
-        self._observe(events.OffsetsCommitted(place.partition, position.offset, tracker.highest_finished))
-
     # --- rebalances -----------------------------------------------------------------------------
 
     def on_assign(self, partitions: Sequence[TopicPartition]) -> None:
+        self._commits.renew(self._trackers)
         if not partitions:
             return
         self._epoch += 1
-        now = self._monotonic()
-        for place in partitions:
-            self._takeovers[place] = _Takeover(self._epoch, now)
-        self._read_maps(self._policy.takeover_timeout_s)
+        self._takeovers.add(partitions, self._epoch)
+        self._begin(self._takeovers.begin(self._policy.takeover_timeout_s))
 
     def on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
+        # The generation has moved already where a rebalance is cooperative: what is settled now needs the new one.
+        self._commits.renew(self._trackers)
         epochs = self._epochs_of(partitions)
         if epochs:
             self._downstream.revoke(epochs, self._policy.revoke_timeout_s)
-        self._note_finished()
-        leaving = self._changed([place for place in partitions if place in self._trackers])
-        if leaving:
-            error = self._port.commit(list(leaving.values()))
-            self.on_commit(list(leaving.values()), error)
+        self._commits.leave([place for place in partitions if place in self._trackers], self._trackers)
         self._drop(partitions, lost=False)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         epochs = self._epochs_of(partitions)
+        self._drop(partitions, lost=True)
         if epochs:
             # Nothing may be settled any more, so there is nothing to wait for.
             self._downstream.revoke(epochs, 0.0)
-        self._drop(partitions, lost=True)
+
+    def on_commit(self, positions: Sequence[Position], error: str | None) -> None:
+        self._commits.answered(positions, error, self._trackers)
 
     def _epochs_of(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {place: self._trackers[place].epoch for place in partitions if place in self._trackers}
 
     def _drop(self, partitions: Sequence[TopicPartition], *, lost: bool) -> None:
         for place in partitions:
-            for known in (self._trackers, self._takeovers, self._sent):
-                known.pop(place, None)
+            self._trackers.pop(place, None)
+        self._takeovers.drop(partitions)
+        self._held_back.drop(partitions)
+        self._commits.drop(partitions, self._trackers)
         self._observe(events.PartitionsRevoked([place.partition for place in partitions], lost))
 
     # --- takeover -------------------------------------------------------------------------------
 
-    def _ask_for_maps(self) -> None:
-        if self._takeovers:
-            self._read_maps(self._policy.full_cadence_s)
-
-    def _read_maps(self, timeout: float) -> None:
-        """No task of a partition starts before its map is read; in doubt it starts without one."""
-        answers = list(self._port.committed(list(self._takeovers), timeout))
-        answered = {TopicPartition(answer.topic, answer.partition) for answer in answers}
-        too_old = self._monotonic() - self._policy.takeover_patience_s
-        for place, takeover in self._takeovers.items():
-            if place not in answered and takeover.since < too_old:
-                answers.append(Committed(place.topic, place.partition, None, ""))
-        finished = sum([self._begin(answer) for answer in answers])
-        if answers:
-            self._observe(events.PartitionsAssigned([answer.partition for answer in answers], finished))
-
-    def _begin(self, answer: Committed) -> int:
-        place = TopicPartition(answer.topic, answer.partition)
-        takeover = self._takeovers.pop(place)
-        runs: tuple[offset_map.Run, ...] = ()
-        if answer.offset is not None:
-            try:
-                runs = offset_map.decode(answer.metadata, answer.offset)
-            except offset_map.OffsetMapInvalid:
-                runs = ()
-        self._trackers[place] = PartitionTracker(place.topic, place.partition, takeover.epoch, runs)
-        self._accept(takeover.held)
-        return sum(run.end - run.start for run in runs)
+    def _begin(self, taken_over: Sequence[TakenOver]) -> None:
+        for begun in taken_over:
+            place = TopicPartition(begun.tracker.topic, begun.tracker.partition)
+            self._trackers[place] = begun.tracker
+        if taken_over:
+            self._commits.renew(self._trackers)
+        for begun in taken_over:
+            self._accept(begun.held)

@@ -14,6 +14,12 @@ from llm_service.kafka.tracker import Position
 from llm_service.tasks.ports import Delivery
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    topic: str
+    partition: int
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaMessage:
     """One message as it was fetched."""
@@ -25,11 +31,9 @@ class KafkaMessage:
     value: bytes | None
     headers: Headers
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class TopicPartition:
-    topic: str
-    partition: int
+    @property
+    def place(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,17 @@ class ConsumerPort(Protocol):
 
     def close(self) -> None:
         """Leave the group; ``on_revoke`` is called for what is still assigned."""
+        ...
+
+
+class GroupMember(Protocol):
+    """What tells who in the group this consumer is; the thread that owns it calls."""
+
+    def group_metadata(self) -> bytes | None:
+        """What a transaction has to bring along to write the group's offsets; None while it is no member.
+
+        A broker takes offsets under the metadata of a consumer that has not joined, and fences nothing then.
+        """
         ...
 
 

@@ -23,7 +23,7 @@ _FRUITLESS_LOOKS = 50
 _SLOW_S = 0.02
 # With nothing under way only librdkafka's own news (a broker lost) is asked for.
 _IDLE_S = 0.2
-_NOT_WRITABLE = frozenset(
+NOT_WRITABLE = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -70,7 +70,7 @@ class Publisher:
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             self._judge(producer, error)
             if not future.done():
-                future.set_result(None) if error is None else future.set_exception(_error(topic, error))
+                future.set_result(None) if error is None else future.set_exception(error_of(topic, error))
 
         try:
             producer.produce(
@@ -82,7 +82,7 @@ class Publisher:
             ) from error
         except KafkaException as error:
             self._judge(producer, error.args[0])
-            raise _error(topic, error.args[0]) from error
+            raise error_of(topic, error.args[0]) from error
         self._fruitless = 0
         if self._pause_s > _UNDER_WAY_S:
             self._look_after(loop, _UNDER_WAY_S)
@@ -133,10 +133,11 @@ class Publisher:
         self._timer = loop.call_later(pause_s, self._look, loop)
 
 
-def _error(topic: str, error: KafkaError) -> DeliveryError:
+def error_of(topic: str, error: KafkaError) -> DeliveryError:
+    """What it means that ``topic`` did not take a message."""
     if error.code() in _TOO_LARGE:
         return MessageTooLarge(f"{topic} does not take a message of this size: {error.str()}")
-    if error.code() in _NOT_WRITABLE:
+    if error.code() in NOT_WRITABLE:
         return TopicNotWritable(
             f"{topic} can't be written: {error.str()}: create the topic or grant write to it"
         )

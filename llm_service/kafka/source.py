@@ -14,6 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from llm_service import events
 from llm_service.errors import ConsumerFatal
+from llm_service.kafka.commits import Commits
 from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
 from llm_service.kafka.port import ConsumerPort, TopicPartition
 from llm_service.tasks.ports import Delivery, Intake
@@ -25,8 +26,14 @@ class KafkaSource:
     """Runs the consumer loop in its own thread and connects it to an intake on the event loop."""
 
     def __init__(
-        self, port: ConsumerPort, policy: ConsumerPolicy, intake: Intake, observe: events.Observer
+        self,
+        port: ConsumerPort,
+        policy: ConsumerPolicy,
+        intake: Intake,
+        observe: events.Observer,
+        commits: Commits | None = None,
     ) -> None:
+        """``commits``: how offsets are written; without it by the consumer itself."""
         self._intake = intake
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gone: dict[TopicPartition, int] = {}
@@ -36,7 +43,7 @@ class KafkaSource:
         self._observe = observe
         self._seen: list[events.Event] = []
         """What the thread has seen and the loop was not told yet."""
-        self._consumer = ConsumerLoop(port, policy, self, self._observe_from_thread)
+        self._consumer = ConsumerLoop(port, policy, self, self._observe_from_thread, commits=commits)
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
 
     # --- the event loop's side ------------------------------------------------------------------
@@ -59,6 +66,16 @@ class KafkaSource:
         """The outcome is durable: the offset may be committed."""
         self._consumer.finish(delivery)
 
+    def wake(self) -> None:
+        """End the wait of a full window now. Any thread."""
+        self._consumer.wake()
+
+    def fail(self, error: ConsumerFatal) -> None:
+        """What settles for this source can't go on: end, and say why."""
+        self._stopping.set()
+        self._consumer.wake()
+        self._end(error)
+
     def excuse(self, waiting: int) -> None:
         self._consumer.excuse(waiting)
 
@@ -77,6 +94,11 @@ class KafkaSource:
     @property
     def assigned(self) -> int:
         return self._consumer.assigned
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a partition stands still until somebody does something; None where none does."""
+        return self._consumer.refusal
 
     @property
     def stale_outcomes(self) -> int:

@@ -6,10 +6,11 @@ work, and loses none. What is finished above it goes into the offset map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
-from llm_service.kafka.offset_map import Run, encode, finished_runs
+from llm_service.kafka.offset_map import RUNS_LIMIT, Run, encode, encode_owned, finished_runs, varint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,39 @@ class Position:
 class PartitionTracker:
     """The offsets taken from one partition under one epoch.
 
-    Not thread-safe: the thread that owns the consumer is the only one that touches it.
+    Thread-safe: the consumer's thread takes, and what is settled in transactions is finished by the thread that
+    commits them.
     """
 
-    __slots__ = ("_inherited", "_next", "_unfinished", "epoch", "highest_finished", "partition", "topic")
+    __slots__ = (
+        "_inherited",
+        "_inherited_bytes",
+        "_lock",
+        "_low",
+        "_next",
+        "_unfinished",
+        "epoch",
+        "highest_finished",
+        "partition",
+        "topic",
+    )
 
-    def __init__(self, topic: str, partition: int, epoch: int, finished: Sequence[Run] = ()) -> None:
+    def __init__(
+        self, topic: str, partition: int, epoch: int, finished: Sequence[Run] = (), start: int | None = None
+    ) -> None:
+        """``finished`` and ``start`` are the map and the offset that were committed, where they are known."""
         self.topic = topic
         self.partition = partition
         self.epoch = epoch
         self.highest_finished = -1
         self._inherited = list(finished)
+        self._inherited_bytes = _map_bytes(start or 0, finished)
+        """What each inherited run takes in a map, at most."""
         self._unfinished: set[int] = set()
-        self._next: int | None = None
+        self._next = start
+        self._low = start
+        """At or below the lowest unfinished offset."""
+        self._lock = Lock()
 
     @property
     def unfinished(self) -> int:
@@ -49,39 +70,98 @@ class PartitionTracker:
 
         Offsets come in ascending order within an assignment; one read again below is taken again.
         """
-        if self._next is None or offset >= self._next:
-            self._next = offset + 1
-        if self._was_finished(offset):
-            self.highest_finished = max(self.highest_finished, offset)
-            return False
-        self._unfinished.add(offset)
-        return True
+        with self._lock:
+            self._pass(offset)
+            if self._was_finished(offset):
+                self.highest_finished = max(self.highest_finished, offset)
+                return False
+            self._unfinished.add(offset)
+            return True
 
     def skip(self, offset: int) -> None:
         """Note that the message at ``offset`` was read and needs no work: read and finished in one."""
-        if self._next is None or offset >= self._next:
-            self._next = offset + 1
-        self.highest_finished = max(self.highest_finished, offset)
+        with self._lock:
+            self._pass(offset)
+            self.highest_finished = max(self.highest_finished, offset)
 
     def finish(self, offset: int) -> bool:
         """Note that the outcome of ``offset`` is durable; False when it was not open here."""
-        if offset not in self._unfinished:
-            return False
-        self._unfinished.discard(offset)
-        self.highest_finished = max(self.highest_finished, offset)
-        return True
+        with self._lock:
+            if offset not in self._unfinished:
+                return False
+            self._unfinished.discard(offset)
+            self.highest_finished = max(self.highest_finished, offset)
+            return True
 
     def position(self) -> Position | None:
-        """What to commit now; None before anything was read."""
+        """What to commit now, the map cut where it does not fit; None before anything was read."""
+        with self._lock:
+            found = self._runs(())
+        if found is None:
+            return None
+        base, runs = found
+        return Position(self.topic, self.partition, base, encode(base, runs))
+
+    def position_with(self, finished: Collection[int], owner: str) -> Position | None:
+        """What to commit in the transaction that finishes these too: the whole map, under its writer's id.
+
+        None before anything is known of the partition. Raises OffsetMapTooLong, which ``has_room`` prevents.
+        """
+        with self._lock:
+            found = self._runs(finished)
+        if found is None:
+            return None
+        base, runs = found
+        return Position(self.topic, self.partition, base, encode_owned(base, runs, owner))
+
+    def has_room(self, offset: int) -> bool:
+        """Whether the map fits the commit metadata however those taken finish, once ``offset`` is taken too.
+
+        With n offsets unfinished over a span of D, in whatever order they finish, the map is at most n pairs of runs:
+        each begins with an unfinished one. The unfinished lengths add up to n, and a varint is no longer than its
+        number, so they take n bytes at most; each finished length takes as many as D itself. All lengths together
+        are D, so the map never takes more than D either. A single unfinished one adds nothing to the map that was inherited.
+        """
+        with self._lock:
+            if not self._unfinished or self._low is None:
+                return True
+            if self._bound(offset) <= RUNS_LIMIT:
+                return True
+            self._low = min(self._unfinished)
+            return self._bound(offset) <= RUNS_LIMIT
+
+    def _bound(self, offset: int) -> int:
+        end = max(offset + 1, self._next or 0, self._inherited[-1].end if self._inherited else 0)
+        # Two more, for a first and a joining run of length 0.
+        span = end - min(self._low or 0, offset) + 2
+        pairs = (len(self._unfinished) + 1) * (1 + len(varint(span)))
+        return min(span, pairs + sum(self._inherited_bytes))
+
+    def _pass(self, offset: int) -> None:
+        if self._next is None or offset >= self._next:
+            self._next = offset + 1
+        if self._low is None or offset < self._low:
+            self._low = offset
+
+    def _runs(self, finished: Collection[int]) -> tuple[int, list[Run]] | None:
         if self._next is None:
             return None
-        base = min(self._unfinished, default=self._next)
-        runs = finished_runs(base, self._next, self._unfinished)
+        unfinished = self._unfinished.difference(finished)
+        base = min(unfinished, default=self._next)
+        runs = finished_runs(base, self._next, unfinished)
         runs += [Run(max(run.start, self._next), run.end) for run in self._inherited if run.end > self._next]
-        return Position(self.topic, self.partition, base, encode(base, runs))
+        return base, runs
 
     def _was_finished(self, offset: int) -> bool:
         # Runs wholly below are dropped on the way: offsets only grow, so each run is looked at once.
         while self._inherited and self._inherited[0].end <= offset:
-            del self._inherited[0]
+            del self._inherited[0], self._inherited_bytes[0]
         return bool(self._inherited) and self._inherited[0].start <= offset
+
+
+def _map_bytes(base: int, runs: Sequence[Run]) -> list[int]:
+    ends = [base, *(run.end for run in runs)]
+    return [
+        len(varint(run.start - before)) + len(varint(run.end - run.start))
+        for before, run in zip(ends, runs, strict=False)
+    ]

@@ -52,11 +52,11 @@ class KafkaSettings(Group):
         le=60,
         description="Longest wait for a message in one poll, in seconds.",
     )
-    delivery: Annotated[Literal["at_least_once"], Lowered] = Field(
+    delivery: Annotated[Literal["at_least_once", "exactly_once"], Lowered] = Field(
         default="at_least_once",
         validation_alias="KAFKA_DELIVERY",
-        description="Delivery mode: the event is acknowledged first, the offset committed after.",
-        json_schema_extra={"expected": "at_least_once, the only mode this version has"},
+        description="Delivery mode. 'at_least_once': the event is acknowledged first, the offset committed after. "
+        "'exactly_once': both in one Kafka transaction; brokers of 2.5 or later with a working transaction log.",
     )
     group_protocol: Annotated[Literal["classic", "consumer"], Lowered] = Field(
         default="classic",
