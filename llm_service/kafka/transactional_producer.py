@@ -46,8 +46,10 @@ def transactional_properties(producer: Mapping[str, object], transactional_id: s
     """The plain producer's properties made those of the transactional one."""
     timeout_ms = int(TRANSACTION_TIMEOUT_S * 1000)
     return {
-        # The plain producer of the same process tells of brokers that are away.
-        **{name: value for name, value in producer.items() if name != "error_cb"},
+        **producer,
+        # The plain producer of the same process tells of brokers that are away, and what becomes of a transaction is
+        # told by the calls. Without a callback an error would be raised by whatever call comes next.
+        "error_cb": _unheard,
         "transactional.id": transactional_id,
         "transaction.timeout.ms": timeout_ms,
         # A message that is not taken while its transaction lives is not taken.
@@ -58,8 +60,8 @@ def transactional_properties(producer: Mapping[str, object], transactional_id: s
         # pause of 100 ms would be the latency.
         "retry.backoff.ms": 5,
         "retry.backoff.max.ms": 20,
-        # How long a topic may be unknown before its messages fail: half a transaction, not three.
-        "topic.metadata.propagation.max.ms": 5000,
+        # How long a topic may be unknown before its messages fail, and the transaction with them: it was there at start.
+        "topic.metadata.propagation.max.ms": 2000,
     }
 
 
@@ -141,7 +143,6 @@ class TransactionalProducer:
         if self._producer is not None:
             # Its messages belong to a transaction that is over, or that the next producer of this id will end.
             self._producer.purge()
-            self._producer.poll(0)
             self._producer = None
 
     def _unavailable(self, producer: Producer, error: KafkaError) -> DependencyUnavailable:
@@ -191,6 +192,15 @@ class TransactionalProducer:
         except KafkaException:
             return []
 
+    def _renew(self) -> None:
+        """After a broker refused a message its partition's sequence has a gap, and the next transaction would be aborted
+        for it (OUT_OF_ORDER_SEQUENCE_NUMBER, librdkafka 2.16.0): a new epoch has none.
+        """
+        try:
+            self.open()
+        except DependencyUnavailable:
+            return  # the next transaction finds no producer, and opens one
+
     def _commit(self, producer: Producer) -> None:
         """Until it is answered: a commit whose reply was lost is repeated, never aborted."""
         while True:
@@ -226,10 +236,15 @@ class TransactionalProducer:
             raise Undecided(f"{reason}; aborting: {failed.args[0].str()}") from failed
         attempt.blame(error)
         if attempt.named:
+            self._renew()
             raise MessagesRefused(attempt.named)
         if error.code() in _STALE_MEMBERSHIP:
             raise MembershipRefused(f"the group has moved on: {reason}")
         raise Aborted(f"a transaction was aborted: {reason}")
+
+
+def _unheard(_: KafkaError) -> None:
+    """See ``transactional_properties``."""
 
 
 def _produce(producer: Producer, attempt: _Attempt) -> None:

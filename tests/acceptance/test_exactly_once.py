@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+
+from tests.acceptance.platform import platform
 from tests.acceptance.scene import mark, new_id, playing
 from tests.acceptance.stage import Stage
+from tests.acceptance.worker import workers
+from tests.standins.behaviour import directive
 
 EXACTLY_ONCE = {"KAFKA_DELIVERY": "exactly_once"}
+
+
+def shrink(bootstrap: str, topic: str) -> None:
+    """Let the topic take 20,000 bytes from now on."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    entry = ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(10)
 
 
 async def test_tasks_are_answered_and_the_lag_ends(stage: Stage) -> None:
@@ -17,3 +36,47 @@ async def test_tasks_are_answered_and_the_lag_ends(stage: Stage) -> None:
             )
         await scene.here.ended(*ids)
     assert [len(scene.here.terminal(task_id)) for task_id in ids] == [1] * len(ids)
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+async def test_a_worker_that_comes_back_from_the_dead_says_nothing_any_more(
+    stage: Stage, protocol: str
+) -> None:
+    """It had the answer before others took its task over, or has it after: there is one event, of one of them."""
+    settings = {**EXACTLY_ONCE, "KAFKA_GROUP_PROTOCOL": protocol}
+    first, second = stage.worker("first", **settings), stage.worker("second", **settings)
+    ids = [new_id() for _ in range(20)]
+    async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
+        with workers(first, second):
+            await asyncio.to_thread(first.start)
+            for task_id in ids:
+                text = mark(task_id) + directive(delay=2.0)
+                await here.send({"text": text}, key=task_id, headers={"status": "1", "prompt_id": "1"})
+            await here.until(lambda: bool(here.events), 10, "PROCESSING of any task")
+            await asyncio.sleep(1.0)
+            first.signal(signal.SIGSTOP)
+            await asyncio.to_thread(second.start)
+            await here.ended(*ids, seconds=40)
+            first.signal(signal.SIGCONT)
+            await asyncio.sleep(4.0)
+            assert first.running, "it is a member again"
+            for worker in (first, second):
+                assert await asyncio.to_thread(worker.terminate) == 0
+    assert [len(here.terminal(task_id)) for task_id in ids] == [1] * len(ids)
+    assert {here.terminal(task_id)[0].header("worker_id") for task_id in ids} == {"LLM_second"}
+
+
+async def test_a_result_that_is_too_large_goes_to_the_store_and_the_others_are_not_held_up(
+    stage: Stage,
+) -> None:
+    """The topic takes less than it said at the start, so that only the broker can refuse."""
+    async with playing(stage, **EXACTLY_ONCE) as scene:
+        await asyncio.to_thread(shrink, stage.kafka.bootstrap, stage.status)
+        large, small = new_id(), new_id()
+        for task_id, words in ((large, "слово " * 6000), (small, "слово")):
+            text = mark(task_id) + directive(answer=words)
+            await scene.here.send({"text": text}, key=task_id, headers={"status": "1", "prompt_id": "1"})
+        (first, second) = await scene.here.ended(large, small)
+        assert (first.status, second.status) == ("3", "3")
+        assert first.body["result_ref"]
+        assert "result_ref" not in second.body or second.body["result_ref"] is None

@@ -1,4 +1,4 @@
-"""Where an outcome counts only under a whole map: taking is bounded so that it fits, and in doubt a partition stands still."""
+"""Where an outcome counts only under a whole map, taking is bounded so that it fits; in doubt a partition stands still."""
 
 from __future__ import annotations
 
