@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from llm_service.cli.checking.collection import Collection
 from llm_service.cli.checking.finding import Finding
@@ -42,7 +43,7 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
     """What is found at OAUTH_URL and BASE_URL, within 8 s."""
     found = Collection("gigachat")
     if not settings.gigachat.configured:
-        found.skipped("key", "not used: GIGACHAT_ACCESS_TOKEN is not set")
+        found.skipped("key", "not configured: set GIGACHAT_ACCESS_TOKEN to use it")
         return found.findings
     try:
         options = replace(GigaChatOptions.of(settings.gigachat.model_dump()), timeouts=_TIMEOUTS)
@@ -52,6 +53,14 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
         return found.findings
     remedy = "See whether the network between here and the vendor is overloaded, and ask again in a minute."
     return await found.within(look.run(), remedy)
+
+
+class _Form(Enum):
+    """What GIGACHAT_ACCESS_TOKEN looks like."""
+
+    KEY = auto()
+    BEARER = auto()
+    UNKNOWN = auto()
 
 
 class _Look:
@@ -66,7 +75,7 @@ class _Look:
         self._found = found
 
     async def run(self) -> None:
-        is_key = self._key()
+        form = self._form()
         if not self._options.verify_ssl:
             self._found.warning(
                 "TLS verification",
@@ -76,7 +85,7 @@ class _Look:
         oauth, api = await self._hosts()
         client = GigaChatClient(self._options, self._clock)
         try:
-            await self._account(client, is_key=is_key, oauth=oauth, api=api)
+            await self._account(client, form, oauth=oauth, api=api)
         finally:
             await client.close()
 
@@ -90,42 +99,40 @@ class _Look:
         first, second = await asyncio.gather(host.look(oauth, "OAUTH_URL"), host.look(api, "BASE_URL"))
         return first, second
 
-    async def _account(self, client: GigaChatClient, *, is_key: bool, oauth: bool, api: bool) -> None:
-        if is_key and not oauth:
+    async def _account(self, client: GigaChatClient, form: _Form, *, oauth: bool, api: bool) -> None:
+        if form is _Form.UNKNOWN:
+            self._found.skipped("token", "not asked for: there is no key to ask with")
+        elif form is _Form.KEY and not oauth:
             self._found.skipped("token", "not asked for: its server is not to be had")
-            return
-        if is_key and not await self._token(client):
-            return
-        if not api:
-            self._found.skipped("model", "not asked for: the API is not to be had")
-            return
-        if await self._models(client):
-            await self._balance(client)
+        elif form is _Form.BEARER or await self._token(client):
+            if not api:
+                self._found.skipped("model", "not asked for: the API is not to be had")
+            elif await self._models(client, form):
+                await self._balance(client)
 
-    def _key(self) -> bool:
-        """Whether it is a key, to ask for tokens with."""
+    def _form(self) -> _Form:
         value = self._options.access_token
         if is_authorization_key(value):
             self._found.ok("key", "an authorization key by its form")
-            return True
+            return _Form.KEY
         if value.startswith("ey") and value.count(".") >= 2:
             self._found.warning(
                 "key", "a bearer token: it lives 30 minutes and can't be renewed from here", _KEY_REMEDY
             )
-        elif _is_uuid(value):
-            self._found.failed("key", "an id or a secret alone, not the authorization key", _KEY_REMEDY)
-        else:
-            self._found.failed("key", "neither an authorization key nor a token", _KEY_REMEDY)
-        return False
+            return _Form.BEARER
+        half = "an id or a secret alone, not the authorization key"
+        seen = half if _is_uuid(value) else "neither an authorization key nor a token"
+        self._found.failed("key", seen, _KEY_REMEDY)
+        return _Form.UNKNOWN
 
     async def _token(self, client: GigaChatClient) -> bool:
         began = self._clock.monotonic()
         try:
             token = await client.new_token()
-        except KeyRefused as error:
+        except KeyRefused:
             self._found.failed(
                 "token",
-                f"the key is refused: {error.message}",
+                "refused: the vendor does not know this key, or not any more",
                 "Make a new authorization key on the vendor's page and set GIGACHAT_ACCESS_TOKEN to it.",
             )
         except ScopeRefused as error:
@@ -172,7 +179,7 @@ class _Look:
             seconds,
         )
 
-    async def _models(self, client: GigaChatClient) -> bool:
+    async def _models(self, client: GigaChatClient, form: _Form) -> bool:
         began = self._clock.monotonic()
         try:
             models = await client.models()
@@ -181,7 +188,8 @@ class _Look:
         except RequestRejected as error:
             self._found.failed("model", error.message, "Correct BASE_URL and API_VERSION.")
         except ProviderAccountError as error:
-            self._found.failed("model", error.message, f"{_KEY_REMEDY} See that the account is paid.")
+            remedy = "See on the vendor's page that the account is paid and may use the API."
+            self._found.failed("model", error.message, remedy if form is _Form.KEY else _KEY_REMEDY)
         except ProviderError as error:
             self._found.failed("model", error.message, "Correct BASE_URL, or wait until the vendor is back.")
         else:
