@@ -10,7 +10,6 @@ import asyncio
 import ssl
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 _SASL_HANDSHAKE, _API_VERSIONS = 17, 18
 _UNSUPPORTED_MECHANISM, _NO_LOGIN_HERE = 33, 34
@@ -36,8 +35,6 @@ class Greeting:
     """Keys of the requests it knows."""
     mechanisms: tuple[str, ...] | None
     """Login mechanisms it offers; None where it asks for no login."""
-    certificate_ends: datetime | None
-    """None without TLS, or where the certificate was not verified."""
 
 
 async def greet(host: str, port: int, tls: ssl.SSLContext | None, mechanism: str = "") -> Greeting:
@@ -49,9 +46,10 @@ async def greet(host: str, port: int, tls: ssl.SSLContext | None, mechanism: str
         requests = _requests(await _ask(reader, writer, _API_VERSIONS, 0, b""))
         name = mechanism.encode()
         answer = await _ask(reader, writer, _SASL_HANDSHAKE, 1, struct.pack(">h", len(name)) + name)
-        return Greeting(requests, _mechanisms(answer), _certificate_ends(writer))
+        return Greeting(requests, _mechanisms(answer))
     finally:
-        writer.close()
+        # Not its close(): over TLS that one says goodbye and waits for the answer.
+        writer.transport.abort()
 
 
 async def _ask(
@@ -89,10 +87,3 @@ def _mechanisms(answer: bytes) -> tuple[str, ...] | None:
         names.append(answer[at + 2 : at + 2 + length].decode("utf-8", "replace"))
         at += 2 + length
     return tuple(names)
-
-
-def _certificate_ends(writer: asyncio.StreamWriter) -> datetime | None:
-    certificate = writer.get_extra_info("peercert")
-    if not certificate:
-        return None
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
