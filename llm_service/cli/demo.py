@@ -38,13 +38,14 @@ def command(
     # What follows is slow to import. Nothing is there yet that an end at once would leave behind.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda came, _: os._exit(128 + came))
-    from llm_service.cli.demonstration.documents import DocumentUnusable, choose, reads_documents
+    from llm_service.cli.demonstration.documents import choose, reads_documents
     from llm_service.cli.demonstration.play import Play, play
+    from llm_service.cli.submission.source import SourceUnusable
     from llm_service.resilience.clock import SystemClock
 
     try:
         documents = choose(files, prompt_id, has_documents=reads_documents())
-    except DocumentUnusable as unusable:
+    except SourceUnusable as unusable:
         click.echo(str(unusable), err=True)
         sys.exit(ExitCode.USAGE)
     sys.exit(asyncio.run(play(Play(documents, env_file, keep, SystemClock()), _screen(as_json=as_json))))

@@ -171,15 +171,14 @@ def test_no_escape_sequence_of_a_model_or_a_name_reaches_the_terminal(
     tmp_path: Path, model: StandinProcess, form: str | None
 ) -> None:
     model.tell(kind="chat", answer="red \x1b[31m title \x1b]0;gone\x07 \x9b2J turned \u202e end")
-    # This name is refused by the worker: an object's key holds no control characters.
-    refused, taken = tmp_path / "a\x1b[2Jb.txt", tmp_path / "b.txt"
-    for document in (refused, taken):
+    # A worker refuses a key with control characters: the key is made without them, the name is told as it is.
+    hostile, plain = tmp_path / "a\x1b[2Jb.txt", tmp_path / "b.txt"
+    for document in (hostile, plain):
         document.write_text("Text")
-    with demo(tmp_path, *([form] if form else []), refused, taken, environment=_uses(model)) as running:
+    with demo(tmp_path, *([form] if form else []), hostile, plain, environment=_uses(model)) as running:
         code, out, _ = running.finish()
-    assert code == 1
-    assert "file_path_refused" in out
-    assert " title " in out
+    assert code == 0
+    assert out.count(" title ") == 2
     assert not set(out) & {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
