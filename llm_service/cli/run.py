@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import click
+import confluent_kafka
 from loguru import logger
 
 from llm_service import __version__
-from llm_service.cli.exit_codes import ExitCode
+from llm_service.cli.exit_codes import ExitCode, exit_code_of
 from llm_service.cli.options import env_file_option
 from llm_service.container.providers import configured_providers
 from llm_service.container.service import Service
@@ -24,16 +25,19 @@ from llm_service.errors import (
     ConsumerFatal,
     PromptCatalogueInvalid,
     ProviderError,
+    ServiceError,
     SettingsInvalid,
 )
+from llm_service.observability.build import this_build
 from llm_service.observability.fan_out import fan_out
 from llm_service.observability.gauges import register_gauges
 from llm_service.observability.http import create_app
 from llm_service.observability.log_observer import LogObserver
-from llm_service.observability.logging import LogPolicy, configure, shutdown
+from llm_service.observability.logging import Log, LogPolicy, configure, say, shutdown
 from llm_service.observability.metrics import Metrics
 from llm_service.observability.metrics_observer import MetricsObserver
 from llm_service.observability.server import HttpServer
+from llm_service.observability.uncaught import uncaught_told
 from llm_service.resilience.clock import SystemClock
 from llm_service.settings import Settings, load
 
@@ -46,12 +50,22 @@ def command(env_file: Path) -> None:
     try:
         settings = load(env_file)
     except SettingsInvalid as error:
-        _complain(error.message)
+        click.echo(error.message, err=True)
         sys.exit(ExitCode.CONFIG)
-    configure(LogPolicy(settings.log.level, settings.log.dir, settings.log.json_lines, settings.secrets()))
+    log = configure(
+        LogPolicy(settings.log.level, settings.log.dir, settings.log.json_lines, settings.secrets())
+    )
     for warning in settings.warnings():
         logger.warning(warning)
-    _leave(asyncio.run(_run(settings)))
+    try:
+        code = asyncio.run(_run(settings, log))
+    except ServiceError as error:
+        say(error.message)
+        code = exit_code_of(error)
+    except Exception:
+        logger.opt(exception=True).critical("service_crashed: a bug; the service ends, start it again")
+        code = ExitCode.INTERNAL
+    _leave(code)
 
 
 def _leave(code: ExitCode) -> None:
@@ -59,15 +73,14 @@ def _leave(code: ExitCode) -> None:
     sit in a call to what is away: a silent object store would hold a stopped worker for half a minute.
     """
     shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
 
 
-async def _run(settings: Settings) -> ExitCode:
-    metrics = Metrics.create(__version__)
+async def _run(settings: Settings, log: Log) -> ExitCode:
+    metrics = Metrics.create(this_build(confluent_kafka.libversion()[0]))
     verified = settings.gigachat.verify_ssl or not settings.gigachat.configured
     metrics.tls_unverified.labels("gigachat").set(not verified)
+    metrics.settings_warnings.set(len(settings.warnings()))
     stop = asyncio.Event()
     try:
         observe = fan_out(
@@ -76,13 +89,14 @@ async def _run(settings: Settings) -> ExitCode:
         )
         service = Service(settings, SystemClock(), random.SystemRandom(), observe)
     except (SettingsInvalid, PromptCatalogueInvalid, ProviderError) as error:
-        _complain(error.message)
+        say(error.message)
         return ExitCode.CONFIG
     view = ServiceView(service)
-    register_gauges(metrics, view)
+    register_gauges(metrics, view, log.dropped)
     server = HttpServer(create_app("llm-service", view, metrics), settings.http.host, settings.http.port)
     _install_signals(service, stop)
-    return await _serve(service, server if settings.http.enabled else None, stop)
+    with uncaught_told(observe, asyncio.get_running_loop()):
+        return await _serve(service, server if settings.http.enabled else None, stop)
 
 
 async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Event) -> ExitCode:
@@ -101,10 +115,10 @@ async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Even
         )
         await service.run(stop)
     except BootstrapFailed as error:
-        _complain(error.message)
+        say(error.message)
         return ExitCode.UNAVAILABLE
     except (SettingsInvalid, PromptCatalogueInvalid) as error:
-        _complain(error.message)
+        say(error.message)
         return ExitCode.CONFIG
     except ConsumerFatal as error:
         logger.bind(reason=error.message).critical("consumer_fatal: the service ends; start it again")
@@ -137,7 +151,8 @@ def _install_signals(service: Service, stop: asyncio.Event) -> None:
     def on_stop() -> None:
         if stop.is_set():
             # Asked twice: what is running is cut, uncommitted, and done by another worker.
-            os._exit(ExitCode.INTERRUPTED)
+            logger.warning("service_interrupted: ending at once")
+            _leave(ExitCode.INTERRUPTED)
         logger.info("service_stopping: draining; a second signal ends it at once")
         stop.set()
 
@@ -154,8 +169,3 @@ def _reload(service: Service) -> None:
         )
     else:
         logger.bind(file=str(outcome.path), prompts=len(outcome.prompts)).info("prompts_reloaded")
-
-
-def _complain(message: str) -> None:
-    """On stderr as it is: what stops a start must be readable without a log's frame around it."""
-    click.echo(message, err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from llm_service import events
@@ -20,6 +19,7 @@ from llm_service.container.kafka import (
 )
 from llm_service.container.ledger import build_operation_log
 from llm_service.container.providers import build_guards
+from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
 from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
 from llm_service.files.results import ClaimCheck
@@ -76,7 +76,7 @@ class Service:
         self.started_at = clock.monotonic()
         self.stopping = False
         self._rng = rng
-        self._executor = ThreadPoolExecutor(settings.worker.executor_max_workers, "files")
+        self._executor = ContextThreads(settings.worker.executor_max_workers, "files")
         self._parts = AsyncExitStack()
         self._catalogue = Catalogue.load(settings.worker.prompts_file)
         self.store = build_store(settings)

@@ -250,7 +250,8 @@ class ConsumerLoop:
         tracker = self._trackers.get(place)
         if tracker is None:
             return
-        self._observe(events.OffsetsCommitted(place.partition, position.offset, tracker.highest_finished))
+        highest = tracker.highest_finished
+        self._observe(events.OffsetsCommitted(place.topic, place.partition, position.offset, highest))
 
     # --- rebalances -----------------------------------------------------------------------------
 
@@ -288,7 +289,8 @@ class ConsumerLoop:
         for place in partitions:
             for known in (self._trackers, self._takeovers, self._sent):
                 known.pop(place, None)
-        self._observe(events.PartitionsRevoked([place.partition for place in partitions], lost))
+        for topic, numbers in _by_topic(partitions):
+            self._observe(events.PartitionsRevoked(topic, numbers, lost))
 
     # --- takeover -------------------------------------------------------------------------------
 
@@ -304,9 +306,12 @@ class ConsumerLoop:
         for place, takeover in self._takeovers.items():
             if place not in answered and takeover.since < too_old:
                 answers.append(Committed(place.topic, place.partition, None, ""))
-        finished = sum([self._begin(answer) for answer in answers])
-        if answers:
-            self._observe(events.PartitionsAssigned([answer.partition for answer in answers], finished))
+        finished = {
+            TopicPartition(answer.topic, answer.partition): self._begin(answer) for answer in answers
+        }
+        for topic, numbers in _by_topic(finished):
+            above = sum(count for place, count in finished.items() if place.topic == topic)
+            self._observe(events.PartitionsAssigned(topic, numbers, above))
 
     def _begin(self, answer: Committed) -> int:
         place = TopicPartition(answer.topic, answer.partition)
@@ -320,3 +325,10 @@ class ConsumerLoop:
         self._trackers[place] = PartitionTracker(place.topic, place.partition, takeover.epoch, runs)
         self._accept(takeover.held)
         return sum(run.end - run.start for run in runs)
+
+
+def _by_topic(places: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
+    topics: dict[str, list[int]] = {}
+    for place in places:
+        topics.setdefault(place.topic, []).append(place.partition)
+    return list(topics.items())
