@@ -6,6 +6,7 @@ from llm_service.kafka.config import ConnectionConfig, GroupConfig
 from llm_service.kafka.consumer import ConsumerPolicy
 from llm_service.kafka.topics import TopicNames
 from llm_service.settings import Settings
+from llm_service.settings.properties import of_connection, revealed
 
 
 def connection_config(settings: Settings) -> ConnectionConfig:
@@ -19,6 +20,9 @@ def connection_config(settings: Settings) -> ConnectionConfig:
         ssl_ca_location=kafka.ssl_ca_location,
         ssl_certificate_location=kafka.ssl_certificate_location,
         ssl_key_location=kafka.ssl_key_location,
+        # Whoever asks the brokers reaches them the same way.
+        extra=tuple(revealed(of_connection(kafka.consumer_extra)).items()),
+        producer_extra=tuple(revealed(kafka.producer_extra).items()),
     )
 
 
@@ -33,6 +37,7 @@ def group_config(settings: Settings) -> GroupConfig:
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=kafka.heartbeat_interval_ms,
         max_poll_interval_ms=kafka.max_poll_interval_ms,
+        extra=tuple(revealed(kafka.consumer_extra).items()),
     )
 
 
