@@ -93,6 +93,7 @@ async def _watch(
                 view.talk(
                     f"Watching {reader.topic.name} ({reader.topic.partitions} partitions). Ctrl-C ends."
                 )
-            return await Following(reader, view, Fates(ids), clock, timeout_s).run()
+            looks_back = start is not Edge.END
+            return await Following(reader, view, Fates(ids), clock, timeout_s, looks_back).run()
         finally:
             view.close()

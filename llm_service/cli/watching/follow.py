@@ -28,6 +28,8 @@ class Following:
     """Of which tasks the end is waited for; of none: until somebody ends it."""
     clock: Clock
     timeout_s: float | None = None
+    looks_back: bool = False
+    """Whether reading began before the end: then it is worth saying that nothing was found there."""
     _silent_since: float = 0.0
     _trouble: str | None = None
     _told_missing: bool = False
@@ -63,7 +65,7 @@ class Following:
         elif now - self._silent_since >= _SILENCE_S:
             self._tell(await self.reader.trouble())
             self._silent_since = self.clock.monotonic()
-        if self.reader.caught_up and not self._told_missing:
+        if self.looks_back and self.reader.caught_up and not self._told_missing:
             self._tell_missing()
 
     def _tell(self, trouble: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -114,7 +115,9 @@ class StatusReader:
             await self._clock.sleep(wait_s)
             return []
         now = self._clock.monotonic()
-        read = [self._read(record, now) for records in batches.values() for record in records]
+        # Partitions are read side by side; each keeps its order, and among them what was written first goes first.
+        records = heapq.merge(*batches.values(), key=lambda record: record.timestamp)
+        read = [self._read(record, now) for record in records]
         if self._ahead:
             await self._look_how_far()
         return [arrival for arrival in read if arrival is not None]

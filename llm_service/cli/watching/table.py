@@ -107,10 +107,12 @@ class StatusTable:
 
     def _table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-        chars = _ID_CHARS if self._console.width >= _WIDE else _NARROW_ID_CHARS
+        wide = self._console.width >= _WIDE
+        chars = _ID_CHARS if wide else _NARROW_ID_CHARS
         table.add_column("Task", width=chars, no_wrap=True, overflow="ellipsis")
         table.add_column("Status", width=10, no_wrap=True)
-        table.add_column("Provider", width=10, no_wrap=True, overflow="ellipsis", style="dim")
+        if wide:
+            table.add_column("Provider", width=10, no_wrap=True, overflow="ellipsis", style="dim")
         table.add_column("Time", width=8, justify="right", no_wrap=True)
         table.add_column("Says", ratio=1, no_wrap=True, overflow="ellipsis")
         room = max(1, self._console.height - _FRAME_LINES)
@@ -118,7 +120,7 @@ class StatusTable:
             table.add_row(
                 Text(printable_line(row.label)),
                 Text(row.status.name, STYLES[row.status]),
-                Text(row.provider),
+                *((Text(row.provider),) if wide else ()),
                 Text(self._time(row)),
                 Text(row.said),
             )
