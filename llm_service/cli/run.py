@@ -17,6 +17,7 @@ from loguru import logger
 from llm_service import __version__
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
 from llm_service.cli.options import env_file_option
+from llm_service.container.inspection import settings_in_force
 from llm_service.container.providers import configured_providers
 from llm_service.container.service import Service
 from llm_service.container.state import ServiceView
@@ -39,7 +40,7 @@ from llm_service.observability.metrics_observer import MetricsObserver
 from llm_service.observability.server import HttpServer
 from llm_service.observability.uncaught import uncaught_told
 from llm_service.resilience.clock import SystemClock
-from llm_service.settings import Settings, load
+from llm_service.settings import Settings
 
 
 @click.command(
@@ -48,7 +49,7 @@ from llm_service.settings import Settings, load
 @env_file_option
 def command(env_file: Path) -> None:
     try:
-        settings = load(env_file)
+        settings = settings_in_force(env_file)
     except SettingsInvalid as error:
         click.echo(error.message, err=True)
         sys.exit(ExitCode.CONFIG)
