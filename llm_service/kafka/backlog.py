@@ -82,14 +82,21 @@ def places(
     committing = cluster.admin.list_consumer_group_offsets(
         [ConsumerGroupTopicPartitions(group_id, wanted)], request_timeout=timeout_s
     )[group_id]
-    firsts = _offsets(cluster, wanted, EarliestSpec(), timeout_s)  # type: ignore[no-untyped-call]
-    ends = _offsets(cluster, wanted, LatestSpec(), timeout_s)  # type: ignore[no-untyped-call]
+    there = extent(cluster, topic, partitions, timeout_s)
     committed = answer(committing, timeout_s).topic_partitions or []
     done = {place.partition: place.offset for place in committed}
     return tuple(
-        Place(number, firsts[number], ends[number], done[number] if done.get(number, -1) >= 0 else None)
-        for number in range(partitions)
+        Place(number, first, end, done[number] if done.get(number, -1) >= 0 else None)
+        for number, (first, end) in enumerate(there)
     )
+
+
+def extent(cluster: Cluster, topic: str, partitions: int, timeout_s: float) -> list[tuple[int, int]]:
+    """The oldest offset and the end of each partition. Blocks. Raises NotPermitted and DependencyUnavailable."""
+    wanted = [TopicPartition(topic, number) for number in range(partitions)]
+    firsts = _offsets(cluster, wanted, EarliestSpec(), timeout_s)  # type: ignore[no-untyped-call]
+    ends = _offsets(cluster, wanted, LatestSpec(), timeout_s)  # type: ignore[no-untyped-call]
+    return [(firsts[number], ends[number]) for number in range(partitions)]
 
 
 def oldest_unread(
