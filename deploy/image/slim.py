@@ -63,7 +63,7 @@ def remove(package: Distribution, site: Path) -> None:
 
 def main(environment: Path, extras: list[str]) -> None:
     (site,) = environment.glob("lib/python*/site-packages")
-    installed = {canonicalize_name(package.name): package for package in distributions(path=[str(site)])}
+    installed = {str(canonicalize_name(package.name)): package for package in distributions(path=[str(site)])}
     unknown = set(extras) - set(installed[ROOT].metadata.get_all("Provides-Extra", ()))
     if unknown:
         sys.exit(f"EXTRAS names what llm-service does not have: {', '.join(sorted(unknown))}")
