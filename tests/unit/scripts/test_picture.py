@@ -105,8 +105,8 @@ def _story() -> Story:
 def test_each_state_is_one_shot_and_each_answer_one_stop() -> None:
     story = _story()
     assert [shot.moment.text for shot in story.shots] == ["$ go", "$ go\na  ⠋", "$ go\na ok"]
-    assert [stop.line for stop in story.stops] == [0, 9, 11]
-    assert len(story.end.lines) == 17
+    assert [stop.line for stop in story.stops] == [0, 9, 12]
+    assert len(story.end.lines) == 18
 
 
 def test_a_picture_escapes_its_text_and_draws_boxes_as_lines() -> None:
