@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from llm_service.settings.diagnosis import Diagnosis
 from llm_service.settings.layers import ENVIRONMENT, Layer
 from llm_service.settings.root import Settings
-from llm_service.settings.tree import Setting, walk
+from llm_service.settings.tree import Setting, walk, without_login
 
 _SHOWN_CHARS = 80
 """Enough to recognise any value but a key or a document, which does not belong into a log."""
@@ -49,4 +49,5 @@ def _place(layer: Layer, name: str) -> str:
 def _shown(setting: Setting, value: str) -> str:
     if setting.secret:
         return "<hidden>"
+    value = without_login(value)
     return repr(value) if len(value) <= _SHOWN_CHARS else repr(value[:_SHOWN_CHARS]) + "…"

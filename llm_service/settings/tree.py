@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -10,6 +11,8 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 from llm_service.settings.group import Group
+
+_LOGIN = re.compile(r"//[^/@\s]+@")
 
 _UNITS = {
     "_ms": "milliseconds",
@@ -93,6 +96,11 @@ def written(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
     return str(value)
+
+
+def without_login(text: str) -> str:
+    """The text with the user and password of an address in it hidden: ``http://<hidden>@host``."""
+    return _LOGIN.sub("//<hidden>@", text)
 
 
 def _flat(schema: Mapping[str, object]) -> Mapping[str, object]:
