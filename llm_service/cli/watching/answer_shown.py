@@ -47,9 +47,11 @@ def answer_lines(status: int, body: Mapping[str, object]) -> list[str]:
     return printable(shorten(answer.text)).split("\n")
 
 
-def excerpt(status: int, body: Mapping[str, object]) -> str:
+def excerpt(status: int, body: object) -> str:
     """The beginning of what a status says, on one line; empty where it says nothing."""
-    if status == Status.FAILED:
+    if not isinstance(body, Mapping):
+        said = "" if body is None else str(body)
+    elif status == Status.FAILED:
         said = read_error(body)
     elif status == Status.SUCCESS:
         answer = read_answer(body)

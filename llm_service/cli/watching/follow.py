@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from llm_service.cli.exit_codes import ExitCode
+from llm_service.cli.watching.arrival import Arrival
 from llm_service.cli.watching.fates import Fates
-from llm_service.cli.watching.reader import StatusReader
 from llm_service.cli.watching.view import View
+from llm_service.kafka.topics import StatusTopic
 from llm_service.resilience.clock import Clock
 
 # How late the end of a pipe is seen, and a limit of time.
@@ -18,11 +20,25 @@ _SILENCE_S = 3.0
 _NAMED = 5
 
 
+class Statuses(Protocol):
+    """Where statuses come from: ``StatusReader``."""
+
+    @property
+    def topic(self) -> StatusTopic: ...
+
+    @property
+    def caught_up(self) -> bool: ...
+
+    async def read(self, wait_s: float) -> Sequence[Arrival]: ...
+
+    async def trouble(self) -> str | None: ...
+
+
 @dataclass(slots=True)
 class Following:
     """One run of ``watch``, or of ``submit --watch`` once the tasks are sent."""
 
-    reader: StatusReader
+    reader: Statuses
     view: View
     fates: Fates
     """Of which tasks the end is waited for; of none: until somebody ends it."""

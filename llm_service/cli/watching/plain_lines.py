@@ -22,7 +22,7 @@ class PlainLines:
 
     def arrived(self, arrival: Arrival) -> None:
         name = f"{arrival.status.value} {arrival.status.name:<10}"
-        said = excerpt(arrival.status, arrival.fields)
+        said = excerpt(arrival.status, arrival.body)
         self._say(f"{name}  {printable_line(arrival.task_id)}  {said}".rstrip())
 
     def pulse(self) -> None:

@@ -24,6 +24,7 @@ _FRAME_LINES = 5
 _ID_CHARS, _NARROW_ID_CHARS = 36, 16
 # An id whole where 60 columns are left beside it: it is there to be copied.
 _WIDE = 36 + 60
+_PROVIDER_CHARS = 40
 # More than any terminal has lines.
 _KEPT = 500
 _REFRESH = 8
@@ -92,12 +93,13 @@ class StatusTable:
     def _row(self, arrival: Arrival, known: _Row | None) -> _Row:
         body = arrival.fields
         running = known if known is not None and known.ended_at is None else None
-        provider = printable_line(str(body.get("provider") or ""))[:40] or (known.provider if known else "")
+        said = body.get("provider")
+        provider = said if isinstance(said, str) else known.provider if known else ""
         row = _Row(
             self._labels.get(arrival.task_id, arrival.task_id),
             arrival.status,
-            excerpt(arrival.status, body),
-            provider,
+            excerpt(arrival.status, arrival.body),
+            printable_line(provider[:_PROVIDER_CHARS]),
             arrival.written_at if running is None else running.since,
         )
         if arrival.is_terminal:
