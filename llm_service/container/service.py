@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -132,6 +133,8 @@ class Service:
         self.news = KafkaNews(threadsafe(self.observe, loop))
         connection = connection_config(self.settings)
         kafka = self.settings.kafka
+        # What librdkafka says on its own goes the log's way, where KAFKA_CONSUMER_EXTRA makes it say anything.
+        own_lines = {"logger": logging.getLogger("librdkafka")}
         with accepted():
             publisher = Publisher(
                 producer_properties(
@@ -141,6 +144,7 @@ class Service:
                     min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
                     self.news.on_error,
                 )
+                | own_lines
             )
         publisher.start()
         self._parts.push_async_callback(publisher.close, _FLUSH_S)
@@ -148,7 +152,8 @@ class Service:
             consumer = ConfluentConsumer(
                 consumer_properties(
                     connection, group_config(self.settings), self.news.on_error, self.news.on_statistics
-                ),
+                )
+                | own_lines,
                 on_trouble,
             )
         self._refusal = lambda: consumer.refusal

@@ -31,6 +31,10 @@ class LogFiles:
         self._system.open()
         self._errors.open()
 
+    def close(self) -> None:
+        self._system.close()
+        self._errors.close()
+
     def write(self, lines: Sequence[Line]) -> None:
         severe = [line for line in lines if line.severe]
         try:
@@ -66,6 +70,11 @@ class RotatedFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, flags, 0o666)
 
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
     def write(self, text: str) -> None:
         """Raises OSError; a line that was cut by it is ended before the next one begins."""
         self._reopen_if_taken_away()
@@ -83,10 +92,10 @@ class RotatedFile:
         try:
             here = os.stat(self._path)  # noqa: PTH116 # compared with a descriptor's
         except FileNotFoundError:
-            self._close()
+            self.close()
         else:
             if self._descriptor >= 0 and not os.path.samestat(here, os.fstat(self._descriptor)):
-                self._close()
+                self.close()
         self.open()
 
     def _rotate(self, size: int) -> None:
@@ -101,13 +110,8 @@ class RotatedFile:
             return
         self._limit = self._most
         self._torn = False
-        self._close()
+        self.close()
         self.open()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)

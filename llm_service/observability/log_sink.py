@@ -39,6 +39,8 @@ class Destination(Protocol):
         """Raises OSError when some of them were not written."""
         ...
 
+    def close(self) -> None: ...
+
 
 class LogSink:
     """Takes lines for one destination. What is too much for it is dropped and counted."""
@@ -88,9 +90,13 @@ class LogSink:
     def put(self, line: Line) -> None:
         """Take a line, in a few microseconds and without waiting for anything."""
         size = len(line.text)
-        if self._taken_chars - self._done_chars + size > self._capacity:
+        waiting = self._taken_chars - self._done_chars + size
+        if waiting > self._capacity:
             self._overflowed += 1
             return
+        if 2 * waiting > self._capacity:
+            # A burst: no time to gather.
+            self._hurry.set()
         self._taken_chars += size
         self._queue.append(line)
         if not self._wake.is_set():
@@ -130,9 +136,10 @@ class LogSink:
             self._wake.clear()
             self._write_all()
             if self._closing and not self._queue:
-                return
+                break
             self._hurry.wait(LINGER_S)
             self._hurry.clear()
+        self._destination.close()
 
     def _write_all(self) -> None:
         lines: list[Line] = []

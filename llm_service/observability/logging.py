@@ -105,8 +105,11 @@ class Log:
         for sink in self._sinks():
             sink.close(FLUSH_S)
 
-    def flush(self, limit_s: float = FLUSH_S) -> bool:
-        """Wait until all lines so far are written, at most ``limit_s`` seconds for each destination."""
+    def wait_written(self, limit_s: float = FLUSH_S) -> bool:
+        """Wait until all lines so far are written, at most ``limit_s`` seconds for each destination.
+
+        Not ``flush``: loguru would call that after every line.
+        """
         written = [sink.flush(limit_s) for sink in self._sinks()]
         return all(written)
 

@@ -26,6 +26,9 @@ class Terminal:
     def open(self) -> None:
         """It is open."""
 
+    def close(self) -> None:
+        """It is its owner's to close."""
+
     def write(self, lines: Sequence[Line]) -> None:
         text = "".join(line.text for line in lines)
         if self._descriptor is None:

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -39,8 +39,12 @@ class Log:
         return self._stream.getvalue()
 
     @property
+    def dropped(self) -> Mapping[str, int]:
+        return self._log.dropped()
+
+    @property
     def lines(self) -> list[str]:
-        assert self._log.flush()
+        assert self._log.wait_written()
         return self._stream.getvalue().splitlines()
 
 
