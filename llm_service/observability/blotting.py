@@ -57,6 +57,7 @@ def _forms(secret: str) -> set[str]:
         json.dumps(secret, ensure_ascii=False)[1:-1],
         secret.replace('"', '\\"'),
         repr(secret)[1:-1],
+        secret.encode("unicode_escape").decode(),
         quote(secret, safe=""),
         quote_plus(secret),
     }
