@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  llm-service submit letter.pdf                     prints the task's id; prompt 3 unless LLM_DEFAULT_PROMPT_ID says
-  llm-service submit letter.pdf --watch             and waits for its answer
+  llm-service submit letter.pdf                     print the task's id
+  llm-service submit letter.pdf --watch             and wait for its answer
   llm-service submit *.docx --prompt-id 1           a task for each file
   llm-service submit a.pdf b.pdf --one-task --prompt "What differs?" --watch
   llm-service submit act.pdf --prompt "Fill it in." --schema act.json --param temperature=0
-  echo "Где договор?" | llm-service submit --text - --prompt "Translate into English." --watch
-  llm-service submit *.pdf --json | jq -r .task_id > ids && xargs llm-service watch < ids
+  echo "Где договор?" | llm-service submit --text - --prompt "Translate into English."
+  llm-service submit *.pdf > ids && xargs llm-service watch < ids
 
 \b
-Exit codes: 0 sent (with --watch: all succeeded), 1 not all of it sent, or FAILED, or no end within --timeout,
-2 the command line or a file is wrong, and nothing was sent, 69 Kafka or the object store can't be reached, 130 Ctrl-C.
+Exit codes: 0 sent (with --watch: all succeeded); 1 not all of it was sent, or a task FAILED or had no
+end within --timeout; 2 the command line or a file is wrong, and nothing was sent; 69 Kafka or the
+object store can't be reached; 78 the settings are wrong; 130 Ctrl-C.
 """
 
 

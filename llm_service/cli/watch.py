@@ -19,13 +19,12 @@ Examples:
   llm-service watch                              everything from now on, until Ctrl-C
   llm-service watch | jq -c '[.task_id, .name]'  the same as JSON lines
   llm-service watch --from 10m                   and what came in the last ten minutes
-  llm-service watch 9b9b92e5-7dbd-4eea-b26b-d05f8d87fd3a
-                                                 one task: its answer, given already or still to come
+  llm-service watch "$ID"                        one task: its answer, given already or still to come
   llm-service watch "$ID" --timeout 60 --json | tail -1 | jq -r .body.result
 
 \b
-Exit codes: 0 all given tasks succeeded, 1 one FAILED or had no end within --timeout,
-69 Kafka can't be reached, 130 Ctrl-C.
+Exit codes: 0 all given tasks succeeded, or none was given and --timeout is over; 1 one FAILED or
+had no end within --timeout; 69 Kafka can't be reached; 78 the settings are wrong; 130 Ctrl-C.
 """
 
 

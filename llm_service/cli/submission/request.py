@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -148,7 +149,7 @@ def check(wanted: Wanted, settings: Settings, now: datetime) -> list[str]:
         raise RequestWrong("--deadline is past already")
     bucket = settings.minio.bucket_name
     files = [stored_file(source, bucket, _SOME_ID) for source in wanted.sources]
-    task_id = wanted.task_id or _SOME_ID
+    task_id = _SOME_ID if wanted.task_id is None else wanted.task_id
     record = wanted.order.record(task_id, _SOME_ID, files, now)
     place = (settings.kafka.tasks_topic, 0, 0)
     if identify(record.key, record.value, record.headers, *place).task_id != task_id:
@@ -209,6 +210,8 @@ def _json_or_text(text: str) -> object:
 def _number_or_word(text: str | None) -> float | str | None:
     """The contract's own words stay words; whether it is one of them is checked with the rest."""
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else None
     except ValueError:
         return text
+    # Infinity and NaN are no numbers of JSON: they are refused as the words they are.
+    return number if number is None or math.isfinite(number) else text

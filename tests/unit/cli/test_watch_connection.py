@@ -74,3 +74,33 @@ def test_a_key_of_another_certificate_is_named(certificates: Certificates, tmp_p
     )
     with pytest.raises(SettingsInvalid, match="belong together"):
         client_arguments(connection)
+
+
+def test_what_a_deployment_adds_by_itself_is_passed_on(certificates: Certificates) -> None:
+    extra = (
+        ("client.id", "mine"),
+        ("socket.keepalive.enable", "true"),
+        ("ssl.ca.pem", certificates.ca_bundle.read_text()),
+        ("ssl.endpoint.identification.algorithm", "none"),
+    )
+    arguments = client_arguments(ConnectionConfig("a:1", "ssl", extra=extra))
+    context = arguments["ssl_context"]
+    assert isinstance(context, ssl.SSLContext)
+    assert (arguments["client_id"], context.check_hostname) == ("mine", False)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_verification_is_off_only_where_the_deployment_says_so() -> None:
+    extra = (("enable.ssl.certificate.verification", "false"),)
+    context = client_arguments(ConnectionConfig("a:1", "ssl", extra=extra))["ssl_context"]
+    assert isinstance(context, ssl.SSLContext)
+    assert context.verify_mode is ssl.CERT_NONE
+
+
+def test_security_that_cannot_be_had_here_is_refused_by_name() -> None:
+    extra = (("ssl.keystore.location", "a.p12"), ("ssl.keystore.password", "hidden"))
+    with pytest.raises(SettingsInvalid) as refused:
+        client_arguments(ConnectionConfig("a:1", "ssl", extra=extra))
+    assert "ssl.keystore.location, ssl.keystore.password" in refused.value.message
+    assert "hidden" not in refused.value.message
