@@ -143,16 +143,19 @@ class KafkaSettings(Group):
         default=None,
         validation_alias="KAFKA_SSL_CA_LOCATION",
         description="File with the certificates that brokers are verified by; unset: the system's.",
+        json_schema_extra={"expected": "a path"},
     )
     ssl_certificate_location: str | None = Field(
         default=None,
         validation_alias="KAFKA_SSL_CERTIFICATE_LOCATION",
         description="File with this client's certificate.",
+        json_schema_extra={"expected": "a path"},
     )
     ssl_key_location: str | None = Field(
         default=None,
         validation_alias="KAFKA_SSL_KEY_LOCATION",
         description="File with this client's private key.",
+        json_schema_extra={"expected": "a path"},
     )
     publish_timeout_s: float = Field(
         default=30.0,

@@ -56,7 +56,7 @@ def _shown(path: str) -> str:
 
 
 def folder_layer(folder: Path | None, names: Collection[str], families: tuple[str, ...] = ()) -> Layer:
-    """The files of the folder that are named as a setting or begin as one of the families, in upper or lower case.
+    """The files of the folder that are named as a setting or begin as one of the families, in any case.
 
     ``None`` is the usual folder, which need not exist. A file that is empty gives no value. Names that begin with a
     dot and folders are left alone: Kubernetes and Docker keep things of their own there.

@@ -55,7 +55,7 @@ class AppSettings(Group):
     secrets_dir: Path | None = Field(
         default=None,
         validation_alias="SECRETS_DIR",
-        description="Folder with a file per setting, named as it in upper or lower case; unset: /run/secrets where that "
+        description="Folder with a file per setting, named as it in any case; unset: /run/secrets where that "
         "is there.",
     )
     bootstrap_retry_delay_s: float = Field(
