@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
-from llm_service.kafka.cluster import Cluster, answer, operations
+from llm_service.kafka.cluster import Cluster, CoordinatorMoves, answer, answered, operations
 from llm_service.kafka.config import ConnectionConfig, accepted
+
+T = TypeVar("T")
+
+# A coordinator is found, or has read its groups, in a fraction of a second.
+_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +71,35 @@ class Group:
 
 def group(cluster: Cluster, group_id: str, timeout_s: float) -> Group:
     """Members and state. Blocks. Raises NotPermitted and DependencyUnavailable."""
-    futures = cluster.admin.describe_consumer_groups(
-        [group_id], include_authorized_operations=True, request_timeout=timeout_s
-    )
-    return _group(answer(futures[group_id], timeout_s))
+
+    def describe() -> Group:
+        futures = cluster.admin.describe_consumer_groups(
+            [group_id], include_authorized_operations=True, request_timeout=timeout_s
+        )
+        return _group(answer(futures[group_id], timeout_s))
+
+    return _when_coordinated(describe, timeout_s)
 
 
 def places(
-    cluster: Cluster, group_id: str, topic: str, partitions: int, timeout_s: float
+    cluster: Cluster, reader: Consumer, topic: str, partitions: int, timeout_s: float
 ) -> tuple[Place, ...]:
-    """The group's place in each partition. Blocks. Raises NotPermitted and DependencyUnavailable."""
+    """The group's place in each partition. Blocks. Raises NotPermitted and DependencyUnavailable.
+
+    By a consumer and not by the admin client: librdkafka 2.16 ends the process when an admin client's request for offsets
+    comes to a broker that does not coordinate the group yet, as in a cluster that has just been started.
+    """
     wanted = [TopicPartition(topic, number) for number in range(partitions)]
-    committing = cluster.admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group_id, wanted)], request_timeout=timeout_s
-    )[group_id]
-    there = extent(cluster, topic, partitions, timeout_s)
-    committed = answer(committing, timeout_s).topic_partitions or []
+
+    def ask() -> list[TopicPartition]:
+        with answered():
+            return reader.committed(wanted, timeout=timeout_s)
+
+    committed = _when_coordinated(ask, timeout_s)
     done = {place.partition: place.offset for place in committed}
     return tuple(
         Place(number, first, end, done[number] if done.get(number, -1) >= 0 else None)
-        for number, (first, end) in enumerate(there)
+        for number, (first, end) in enumerate(extent(cluster, topic, partitions, timeout_s))
     )
 
 
@@ -99,34 +111,52 @@ def extent(cluster: Cluster, topic: str, partitions: int, timeout_s: float) -> l
     return [(firsts[number], ends[number]) for number in range(partitions)]
 
 
-def oldest_unread(
-    connection: ConnectionConfig, group_id: str, topic: str, behind: tuple[Place, ...], timeout_s: float
-) -> datetime | None:
-    """When the oldest message that waits was written, by its own timestamp; None when none came in time. Blocks.
-
-    Reads the first message of each partition that is behind, joining no group and committing nothing.
-    """
-    starts = [
-        TopicPartition(topic, place.partition, max(place.first, place.committed or 0))
-        for place in behind
-        if place.unread
-    ]
+@contextmanager
+def reading(connection: ConnectionConfig, group_id: str) -> Iterator[Consumer]:
+    """A consumer that may ask in the group's name, joins it never and commits nothing. Its closing blocks."""
     properties: dict[str, str | int | float | bool] = {
         **connection.properties(),
         "group.id": group_id,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        # One message of each is enough, and the first one comes whole whatever these say.
+        # One message of each partition is enough, and the first one comes whole whatever these say.
         "fetch.message.max.bytes": 1000,
         "queued.min.messages": 1,
     }
     with accepted():
         consumer = Consumer(properties)
     try:
-        consumer.assign(starts)
-        return _oldest(consumer, {start.partition for start in starts}, timeout_s)
+        yield consumer
     finally:
         consumer.close()
+
+
+def oldest_unread(
+    reader: Consumer, topic: str, behind: tuple[Place, ...], timeout_s: float
+) -> datetime | None:
+    """When the oldest message that waits was written, by its own timestamp; None when none came in time. Blocks.
+
+    Reads the first message of each partition that is behind.
+    """
+    starts = [
+        TopicPartition(topic, place.partition, max(place.first, place.committed or 0))
+        for place in behind
+        if place.unread
+    ]
+    reader.assign(starts)
+    return _oldest(reader, {start.partition for start in starts}, timeout_s)
+
+
+def _when_coordinated(request: Callable[[], T], timeout_s: float) -> T:
+    """The first group of a new cluster has its topic made, which takes a second: asked again until then."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return request()
+        except CoordinatorMoves:
+            if time.monotonic() + _PAUSE_S > until:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _oldest(consumer: Consumer, waiting: set[int], timeout_s: float) -> datetime | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -21,6 +22,11 @@ from llm_service.kafka.config import ConnectionConfig, accepted
 T = TypeVar("T")
 
 _LOGIN_REFUSED = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
+_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE"})
+# Comes after each reason, and instead of one.
+_SAYS_NOTHING = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
+# How librdkafka's errors begin: kafka:9092/1: Failed to resolve …
+_BROKER = re.compile(r"(?:\w+://)?(\S+):(\d+)/(\d+): ")
 _NOT_PERMITTED = frozenset(
     {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"}
 )
@@ -30,12 +36,24 @@ class LoginRefused(DependencyUnavailable):
     """The brokers refuse the user name or the password."""
 
 
+class Astray(DependencyUnavailable):
+    """The brokers send their clients to addresses where none of them answers."""
+
+    def __init__(self, message: str, brokers: tuple[Broker, ...]) -> None:
+        super().__init__(message)
+        self.brokers = brokers
+
+
 class NotPermitted(DependencyUnavailable):
     """The brokers know who asks, and do not let this user ask that."""
 
 
 class Absent(DependencyUnavailable):
     """There is no such topic."""
+
+
+class CoordinatorMoves(DependencyUnavailable):
+    """No broker coordinates the group at this moment; it is tried again."""
 
 
 class AlreadyThere(DependencyUnavailable):
@@ -159,15 +177,27 @@ class Cluster:
         return found
 
     def _unreached(self, error: KafkaError) -> DependencyUnavailable:
-        refused = [known for known in (error, *self._errors) if known.name() in _LOGIN_REFUSED]
+        told = [known for known in (error, *self._errors) if known.name() not in _SAYS_NOTHING] or [error]
+        refused = [known for known in told if known.name() in _LOGIN_REFUSED]
         if refused:
             return LoginRefused(refused[0].str())
-        # The last is the most precise one: "all brokers down" comes before its reason.
-        reason = self._errors[-1] if self._errors else error
+        reason = told[-1].str()
+        if astray := _named(told):
+            places = ", ".join(sorted(f"{broker.host}:{broker.port}" for broker in astray))
+            return Astray(
+                f"Kafka at {self._bootstrap} sends its clients to {places}, where none of its brokers answers ({reason}): "
+                "set the brokers' advertised.listeners to an address that is good from here too",
+                astray,
+            )
         return DependencyUnavailable(
-            f"no broker answers at {self._bootstrap} ({reason.str()}): "
-            "check KAFKA_BOOTSTRAP_SERVERS and that Kafka runs"
+            f"no broker answers at {self._bootstrap} ({reason}): check KAFKA_BOOTSTRAP_SERVERS and that Kafka runs"
         )
+
+
+def _named(errors: Iterable[KafkaError]) -> tuple[Broker, ...]:
+    """Brokers by number that these errors are about; those of the settings are called ``bootstrap`` instead."""
+    found = [match for error in errors if (match := _BROKER.match(error.str()))]
+    return tuple({int(match[3]): Broker(int(match[3]), match[1], int(match[2])) for match in found}.values())
 
 
 def answer(future: Future[T], timeout_s: float) -> T:
@@ -176,17 +206,29 @@ def answer(future: Future[T], timeout_s: float) -> T:
     Raises DependencyUnavailable, and its kinds above.
     """
     try:
-        return future.result(timeout_s + 1)
-    except KafkaException as error:
-        raise _refusal(error.args[0]) from error
+        with answered():
+            return future.result(timeout_s + 1)
     except TimeoutError as error:
         raise DependencyUnavailable(f"the brokers did not answer within {timeout_s:g} s") from error
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Around a request: what the brokers refuse is DependencyUnavailable, or one of its kinds above."""
+    try:
+        yield
+    except KafkaException as error:
+        raise _refusal(error.args[0]) from error
+
+
 def _refusal(error: KafkaError) -> DependencyUnavailable:
-    kinds = {"UNKNOWN_TOPIC_OR_PART": Absent, "TOPIC_ALREADY_EXISTS": AlreadyThere}
-    kind = NotPermitted if error.name() in _NOT_PERMITTED else kinds.get(error.name(), DependencyUnavailable)
-    return kind(error.str())
+    kinds = {
+        **dict.fromkeys(_NOT_PERMITTED, NotPermitted),
+        **dict.fromkeys(_MOVES, CoordinatorMoves),
+        "UNKNOWN_TOPIC_OR_PART": Absent,
+        "TOPIC_ALREADY_EXISTS": AlreadyThere,
+    }
+    return kinds.get(error.name(), DependencyUnavailable)(error.str())
 
 
 def _topic(described: TopicDescription, config: Mapping[str, str]) -> Topic:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from llm_service.cli.checking.collection import LIMIT_S, Collection
 from llm_service.cli.checking.finding import Finding
@@ -15,7 +17,7 @@ from llm_service.cli.checking.wording import counted
 from llm_service.container.kafka import connection_config, group_config, topic_names
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka import backlog
-from llm_service.kafka.cluster import Cluster, LoginRefused, Metadata, NotPermitted, Topic
+from llm_service.kafka.cluster import Astray, Cluster, LoginRefused, Metadata, NotPermitted, Topic
 from llm_service.kafka.handshake import CONSUMER_GROUP_HEARTBEAT, Greeting
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
@@ -48,13 +50,8 @@ class _Look:
         if greeting is None:
             return
         self._protocol(greeting)
-        metadata = await self._metadata()
+        metadata = await self._metadata(brokers)
         if metadata is None:
-            return
-        if not await brokers.advertised(metadata.brokers):
-            self._found.skipped(
-                "topics and group", "of no use: no broker can be reached where it sends clients"
-            )
             return
         topics = await self._topics(metadata)
         tasks = topics.get(self._names.tasks)
@@ -69,7 +66,8 @@ class _Look:
                 "Set KAFKA_GROUP_PROTOCOL=classic.",
             )
 
-    async def _metadata(self) -> Metadata | None:
+    async def _metadata(self, brokers: Brokers) -> Metadata | None:
+        """The cluster, when it lets us in and can be reached where it sends its clients."""
         began = self._clock.monotonic()
         try:
             metadata = await asyncio.to_thread(self._cluster.metadata)
@@ -80,6 +78,11 @@ class _Look:
                 "Correct KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM, or have the user made.",
             )
             return None
+        except Astray as error:
+            if await brokers.advertised(error.brokers):
+                self._found.failed("cluster", error.message, "Look at the brokers' log; check again.")
+            self._nowhere()
+            return None
         except DependencyUnavailable as error:
             self._found.failed("cluster", error.message, "Look at the brokers' log; check again.")
             return None
@@ -87,7 +90,15 @@ class _Look:
         self._found.ok(
             "cluster", f"{metadata.cluster_id}, {counted(len(metadata.brokers), 'broker')}", seconds
         )
-        return metadata
+        if await brokers.advertised(metadata.brokers):
+            return metadata
+        self._nowhere()
+        return None
+
+    def _nowhere(self) -> None:
+        self._found.skipped(
+            "topics and group", "of no use: no broker can be reached where it sends its clients"
+        )
 
     async def _topics(self, metadata: Metadata) -> dict[str, Topic | DependencyUnavailable]:
         roles = roles_of(self._names)
@@ -100,35 +111,41 @@ class _Look:
 
     async def _group_of(self, tasks: Topic, metadata: Metadata) -> None:
         review = GroupReview(self._group, tasks, self._found)
-        group_id = self._group.group_id
+        subject = f"group {self._group.group_id}"
         try:
-            group, places, broker = await asyncio.gather(
-                asyncio.to_thread(backlog.group, self._cluster, group_id, _ANSWER_S),
-                asyncio.to_thread(
-                    backlog.places, self._cluster, group_id, tasks.name, len(tasks.partitions), _ANSWER_S
-                ),
+            behind, broker = await asyncio.gather(
+                asyncio.to_thread(self._backlog, tasks),
                 asyncio.to_thread(self._cluster.broker_config, metadata.brokers[0].id),
             )
         except NotPermitted as error:
-            self._found.failed(
-                f"group {group_id}",
-                f"this user may not see it ({error.message})",
-                f"Grant DESCRIBE and READ on group {group_id}, and DESCRIBE on topic {tasks.name}, to it.",
-            )
+            seen = f"this user may not see it ({error.message})"
+            remedy = f"Grant DESCRIBE and READ on group {self._group.group_id}, and both on topic {tasks.name}, to it."
+            self._found.failed(subject, seen, remedy)
             return
         except DependencyUnavailable as error:
-            self._found.failed(
-                f"group {group_id}",
-                f"it can't be looked at ({error.message})",
-                "Look at the brokers' log; check again.",
-            )
+            seen = f"it can't be looked at ({error.message})"
+            self._found.failed(subject, seen, "Look at the brokers' log; check again.")
             return
-        unread = sum(place.unread for place in places)
-        review.members(group, unread)
+        review.members(behind.group, sum(place.unread for place in behind.places))
         review.session(broker)
-        review.lag(places)
-        if unread:
-            oldest = await asyncio.to_thread(
-                backlog.oldest_unread, self._connection, group_id, tasks.name, places, _READ_S
-            )
-            review.retention(oldest, self._clock.now())
+        review.lag(behind.places)
+        review.retention(behind.oldest, self._clock.now())
+
+    def _backlog(self, tasks: Topic) -> _Backlog:
+        """Blocks. Raises NotPermitted and DependencyUnavailable."""
+        group_id = self._group.group_id
+        with backlog.reading(self._connection, group_id) as reader:
+            places = backlog.places(self._cluster, reader, tasks.name, len(tasks.partitions), _ANSWER_S)
+            group = backlog.group(self._cluster, group_id, _ANSWER_S)
+            unread = any(place.unread for place in places)
+            oldest = backlog.oldest_unread(reader, tasks.name, places, _READ_S) if unread else None
+            return _Backlog(group, places, oldest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backlog:
+    """The group, where it is in the tasks topic, and when the oldest message that waits was written."""
+
+    group: backlog.Group
+    places: tuple[backlog.Place, ...]
+    oldest: datetime | None
