@@ -32,7 +32,7 @@ _OPEN_S = 10.0
 # A broker answers in milliseconds.
 _ANSWER_S = 3.0
 # How soon a partition that was added is found.
-_METADATA_MS = 15_000
+_METADATA_MS = 5_000
 _CLOSE_S = 2.0
 
 
@@ -120,6 +120,7 @@ class StatusReader:
         read = [self._read(record, now) for record in records]
         if self._ahead:
             await self._look_how_far()
+        await self._take_new_partitions()
         return [arrival for arrival in read if arrival is not None]
 
     async def trouble(self) -> str | None:
@@ -130,7 +131,6 @@ class StatusReader:
                 await self._consumer.end_offsets([place])
         except (KafkaError, TimeoutError):
             return f"no answer about {self._topic.name} from {self._servers}"
-        await self._take_new_partitions()
         return None
 
     async def close(self) -> None:
