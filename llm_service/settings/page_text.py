@@ -46,6 +46,7 @@ A wrong value, a missing one, a file that can't be read, a certificate that is n
 property that Kafka's client does not take: the start stops with exit code 78 and **one** message that names all of them,
 each with its value (not of a secret), where that came from, and what was expected:
 
+<!-- test: refused settings -->
 ```text
 3 things are wrong with the settings:
   KAFKA_CONSUMER_EXTRA=<hidden> (from .env): Kafka's client refuses fetch.min (No such configuration property: "fetch.min")
