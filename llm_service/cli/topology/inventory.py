@@ -16,8 +16,8 @@ from llm_service.kafka.cluster import Cluster, LoginRefused, Metadata, Topic
 from llm_service.kafka.topics import TopicNames
 from llm_service.settings import Settings
 
-# A broker answers in milliseconds; one that is busy with an election takes some seconds.
-LIMIT_S = 8.0
+# A broker answers in milliseconds; one that is not there is waited for as long as this.
+LIMIT_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from llm_service.cli.checking.kafka_topics import Role
 from llm_service.cli.checking.wording import counted, span
 from llm_service.cli.exit_codes import ExitCode
 from llm_service.cli.printable import json_line, printable_line
-from llm_service.cli.topology.inventory import LIMIT_S, Entry, Inventory, take
+from llm_service.cli.topology.inventory import Entry, Inventory, take
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka.cluster import NotPermitted
 from llm_service.kafka.creation import (
@@ -25,6 +25,9 @@ from llm_service.kafka.creation import (
     plan_tasks,
 )
 from llm_service.settings import Settings
+
+# A topic is there in 0.1 s; a controller that is being elected takes some seconds.
+_MAKE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def _made(inventory: Inventory, settings: Settings, wish: Wish) -> list[Outcome]
             plans[plan.name] = plan
             if entry is inventory.entries[0]:
                 around = replace(around, tasks_max_bytes=_largest(plan.config, around.tasks_max_bytes))
-    answers = create(inventory.cluster, list(plans.values()), LIMIT_S, dry_run=wish.dry_run)
+    answers = create(inventory.cluster, list(plans.values()), _MAKE_S, dry_run=wish.dry_run)
     refused |= {name: _refusal(error) for name, error in answers.items() if error is not None}
     return [
         _outcome(entry, plans.get(entry.role.topic), refused.get(entry.role.topic), wish)
