@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,8 +29,11 @@ def env_file_option(function: F) -> F:
 def _there_when_named(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
     """The usual file need not be there; one that was asked for must, or its settings would silently not count."""
     is_named = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-    if is_named and not value.exists():
-        raise click.BadParameter(f"there is no file {value}", ctx, param)
+    with suppress(
+        PermissionError
+    ):  # what can't be looked at can't be read either, and is named with the settings
+        if is_named and not value.exists():
+            raise click.BadParameter(f"there is no file {value}", ctx, param)
     return value
 
 

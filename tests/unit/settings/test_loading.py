@@ -131,6 +131,50 @@ def test_all_wrong_ones_are_named_at_once_with_value_expectation_and_place(tmp_p
     ]
 
 
+def test_what_a_wrong_value_asks_for_is_named_beside_it() -> None:
+    message = wrong(
+        MINIO_ENDPOINT="http://s3:9000",
+        OLLAMA_BASE_URL="here",
+        KAFKA_SECURITY_PROTOCOL="sasl_ssl",
+        KAFKA_HEARTBEAT_INTERVAL_MS="often",
+        KAFKA_SESSION_TIMEOUT_MS="1000",
+    )
+    assert [line.partition(":")[0].split("=")[0].strip() for line in message.splitlines()[1:]] == [
+        "KAFKA_HEARTBEAT_INTERVAL_MS",
+        "KAFKA_SASL_MECHANISM (not set), KAFKA_SASL_USERNAME (not set), KAFKA_SASL_PASSWORD (not set)",
+        "MINIO_ENDPOINT",
+        "MINIO_ACCESS_KEY (not set), MINIO_SECRET_KEY (not set)",
+        "OLLAMA_BASE_URL",
+        "OLLAMA_MODEL (not set)",
+    ], "and nothing of the session that the heartbeat has to fit in, as nobody knows what it should be"
+
+
+def test_a_wrong_protocol_is_not_told_twice() -> None:
+    message = wrong(KAFKA_SECURITY_PROTOCOL="sasl-ssl", KAFKA_SASL_USERNAME="u")
+    assert message.count("KAFKA_SECURITY_PROTOCOL") == 1
+
+
+def test_production_and_a_wrong_value_are_named_together() -> None:
+    message = wrong(APP_ENV="prod", GIGACHAT_ACCESS_TOKEN="k", GIGACHAT_VERIFY_SSL="0", HTTP_PORT="x")
+    assert message.startswith("2 things are wrong")
+
+
+def test_two_names_of_one_setting_with_different_values() -> None:
+    message = wrong(BASE_URL="https://a.example", GIGACHAT_BASE_URL="https://b.example")
+    assert "BASE_URL='https://a.example'" in message
+    assert "GIGACHAT_BASE_URL='https://b.example'" in message
+    assert (
+        load(None, {"BASE_URL": "https://a", "GIGACHAT_BASE_URL": "https://a"}).gigachat.base_url
+        == "https://a"
+    )
+
+
+def test_a_login_in_an_address_is_not_shown() -> None:
+    message = wrong(OLLAMA_BASE_URL=f"ftp://user:{CANARY}@host")
+    assert "ftp://<hidden>@host" in message
+    assert CANARY not in message
+
+
 def test_a_mode_that_does_not_exist_yet_is_refused_in_words() -> None:
     assert "expected at_least_once, the only mode this version has" in wrong(KAFKA_DELIVERY="exactly_once")
 
