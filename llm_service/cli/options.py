@@ -17,8 +17,8 @@ def env_file_option(function: F) -> F:
     """``--env-file``: where settings are read from beside the environment; the command is given ``env_file``."""
     return click.option(
         "--env-file",
-        # A folder is let in: whoever reads the settings names it beside all else that is wrong with them.
-        type=click.Path(path_type=Path),
+        # A folder or an unreadable file is let in: who reads the settings names it beside all else that is wrong.
+        type=click.Path(readable=False, path_type=Path),
         default=Path(".env"),
         show_default=True,
         callback=_there_when_named,
