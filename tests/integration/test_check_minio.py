@@ -64,7 +64,7 @@ async def test_everything_is_fine_and_nothing_is_left_behind(
     found = await checked(probe, values)
     assert set(found.verdicts().values()) == {Verdict.OK}, found.text()
     bucket = found.about(f"bucket {values['MINIO_BUCKET_NAME']}")
-    assert bucket.seen == "a probe object was written and read and deleted"
+    assert bucket.seen == "a probe object was written, read and deleted"
     assert bucket.seconds is not None
     assert keys_in(minio, values) == []
 

@@ -92,7 +92,7 @@ class Buckets:
             self._silent(error)
         else:
             seconds = self._clock.monotonic() - began
-            self._found.ok(subject, f"a probe object was written and read{await self._left(bucket)}", seconds)
+            self._found.ok(subject, f"a probe object was written, {await self._left(bucket)}", seconds)
             return
         await self._left(bucket)
 
@@ -101,8 +101,8 @@ class Buckets:
         try:
             await self._ask(self._store.delete, bucket, self._key)
         except (S3Refused, S3Silent):
-            return f"; these keys may not delete it, so {self._key} stays: {len(_VALUE)} bytes, harmless"
-        return " and deleted"
+            return f"read; these keys may not delete it, so {self._key} stays: {len(_VALUE)} bytes, harmless"
+        return "read and deleted"
 
     async def _is_readable(self, bucket: str, setting: str) -> None:
         """Ask for an object that is not there: who may not read is told so instead."""
