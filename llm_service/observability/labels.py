@@ -27,9 +27,7 @@ HOW = Label(
 )
 PARTITION = Label("partition", "its number")
 PROVIDER = Label("provider", "a provider of the settings")
-TASK_PROVIDER = Label(
-    "provider", "a provider of the settings, `other` for any other name a task gives, `none` without one"
-)
+TASK_PROVIDER = Label("provider", "a provider of the settings, `none` for a task that never got to one")
 REBALANCE = Label(
     "kind", "`assigned`, `revoked`, or `lost` without being asked", ("assigned", "revoked", "lost")
 )
