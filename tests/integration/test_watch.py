@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from tests.integration.command import Done, run_command, running
+from tests.integration.cli_process import Done, run_command, running
 from tests.services.kafka import Kafka
 
 ID, OTHER = "9b9b92e5-7dbd-4eea-b26b-d05f8d87fd3a", "0b8b0c4e-3d4c-4f0e-9d6a-7a4a4f7f0001"
