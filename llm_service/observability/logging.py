@@ -7,7 +7,6 @@ loses those 20 ms.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import sys
@@ -125,7 +124,8 @@ def configure(policy: LogPolicy, stream: TextIO | None = None) -> Log:
     """From now on log by this policy; ``stream`` is the terminal (stderr when None).
 
     A folder that can't be written is a warning: volumes come owned by root, and a service that works is
-    worth more than its log file.
+    worth more than its log file. At the interpreter's end loguru lets go of the log, and what waits is written;
+    who leaves by ``os._exit`` calls ``shutdown`` before.
     """
     logger.remove()
     log = Log(policy, stream or sys.stderr)
@@ -134,8 +134,6 @@ def configure(policy: LogPolicy, stream: TextIO | None = None) -> Log:
     logger.add(log, level=policy.level, format=_nothing, catch=False, diagnose=False, backtrace=False)
     _route_standard_logging(policy.level)
     log.start()
-    # For an end that nobody planned: a crash of the main thread leaves by the interpreter's own door.
-    atexit.register(shutdown)
     return log
 
 
@@ -146,7 +144,6 @@ def shutdown() -> None:
     logging.captureWarnings(capture=False)
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _ToLoguru)]
-    atexit.unregister(shutdown)
 
 
 def say(sentence: str) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -323,3 +324,27 @@ async def test_every_end_leaves_its_last_words(kafka: Kafka, minio: MinioServer,
     assert "service_interrupted" in cut.output()
     assert "Bootstrap failed after 5 attempts: object store" in (tmp_path / "a" / "errors.log").read_text()
     assert failing.output().splitlines()[-1].startswith("Bootstrap failed after 5 attempts: object store")
+
+
+CRASHES = """
+import sys
+from pathlib import Path
+from llm_service.cli.running import worker
+worker.Service = lambda *arguments: 1 / 0
+worker.run_worker(Path("none"))
+"""
+
+
+async def test_a_crash_of_the_whole_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "LOG_DIR": str(tmp_path), "LOG_JSON": "True"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CRASHES, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 70
+    (line,) = (tmp_path / "errors.log").read_text().splitlines()
+    crash = json.loads(line)
+    assert crash["level"] == "CRITICAL"
+    assert crash["message"].startswith("service_crashed")
+    assert crash["exception"].endswith("ZeroDivisionError: division by zero")
+    assert line in said.decode()
