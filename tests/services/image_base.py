@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 from tests.services.cache import Cache
@@ -38,6 +39,14 @@ def archive_of_base(cache: Cache, dockerfile: str) -> Path:
     recipe = f"{tag[1]} {_PACKAGES} {_AS_THE_IMAGE_HAS_IT}"
     folder = cache.get("image-base", recipe, lambda draft: _build(draft, tag["suite"], tag["version"]))
     return folder / "base.tar"
+
+
+def file_of_base(archive: Path, name: str) -> bytes:
+    """A file's content as the base has it."""
+    with tarfile.open(archive) as base:
+        content = base.extractfile(f"./{name}")
+        assert content is not None
+        return content.read()
 
 
 def _tag(dockerfile: str) -> re.Match[str]:

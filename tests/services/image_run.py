@@ -39,9 +39,10 @@ class Container:
         given = list(arguments) or (self.image.command if entrypoint is None else [])
         uid, gid = self.user or self.image.user
         return [
-            *("bwrap", "--ro-bind", str(self.image.root), "/", "--proc", "/proc", "--dev", "/dev"),
+            *("bwrap", *self._root(), "--proc", "/proc", "--dev", "/dev"),
             *("--perms", "1777", "--tmpfs", "/tmp"),
             *self._mounts(),
+            *("--remount-ro", "/"),
             *(*_OWN_NAMESPACES, "--as-pid-1", "--die-with-parent", "--chdir", str(config["WorkingDir"])),
             *("--clearenv", *self._env()),
             *("setpriv", f"--reuid={uid}", f"--regid={gid}", *_NO_RIGHTS, "--"),
@@ -68,6 +69,18 @@ class Container:
         done = self.run("-c", code, entrypoint=["python"])
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout.strip()
+
+    def _root(self) -> list[str]:
+        """The root's entries one by one on an empty folder: a place to mount to need not be in the image, as in Docker."""
+        words = ["--perms", "0755", "--tmpfs", "/"]
+        for path in sorted(self.image.root.iterdir()):
+            inside = f"/{path.name}"
+            words += (
+                ["--symlink", str(path.readlink()), inside]
+                if path.is_symlink()
+                else ["--ro-bind", str(path), inside]
+            )
+        return words
 
     def _mounts(self) -> list[str]:
         words = []
