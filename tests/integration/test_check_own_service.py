@@ -20,6 +20,7 @@ from llm_service.observability.state import Queues, Workers
 from llm_service.resilience.clock import SystemClock
 from llm_service.settings import Settings, load
 from tests.integration.checked import answering, free_port, http, silent
+from tests.unit.observability.samples import BUILD
 
 Question = Callable[[Settings, SystemClock], Awaitable[Finding]]
 
@@ -73,7 +74,7 @@ async def ask(question: Question, port: int, host: str = "127.0.0.1", **more: st
 async def test_a_worker_that_is_well(host: str) -> None:
     if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")
-    server = HttpServer(create_app("llm-service", State(), Metrics.create("0")), host, 0)
+    server = HttpServer(create_app("llm-service", State(), Metrics.create(BUILD)), host, 0)
     await server.start()
     try:
         for question in (live, ready):
@@ -86,7 +87,7 @@ async def test_a_worker_that_is_well(host: str) -> None:
 
 async def test_its_reasons_are_told() -> None:
     state = State()
-    server = HttpServer(create_app("llm-service", state, Metrics.create("0")), "127.0.0.1", 0)
+    server = HttpServer(create_app("llm-service", state, Metrics.create(BUILD)), "127.0.0.1", 0)
     await server.start()
     try:
         state.reasons = ("kafka: no broker answers at kafka:9092", "starting")
