@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llm_service.errors import DependencyUnavailable
-from llm_service.kafka.cluster import Cluster
+from llm_service.kafka.cluster import Cluster, LoginRefused, Metadata
 from llm_service.kafka.config import ConnectionConfig
 from llm_service.kafka.creation import (
     BROKER_DEFAULT_MAX_BYTES,
@@ -80,14 +80,14 @@ def find_status_topic(connection: ConnectionConfig, names: TopicNames, timeout: 
 
     Raises DependencyUnavailable, which says what to do, and SettingsInvalid.
     """
-    topics = Cluster(connection, timeout).metadata().topics
+    topics = _seen(Cluster(connection, timeout), connection).topics
     status = _status_topic(names, topics)
     return StatusTopic(status, topics[status], status == names.tasks)
 
 
 def require_tasks_topic(connection: ConnectionConfig, names: TopicNames, timeout: float) -> None:
     """Return when tasks can be produced as far as can be seen; else as ``find_status_topic``."""
-    if names.tasks not in Cluster(connection, timeout).metadata().topics:
+    if names.tasks not in _seen(Cluster(connection, timeout), connection).topics:
         raise DependencyUnavailable(str(missing("KAFKA_TASKS_TOPIC", names.tasks)))
 
 
@@ -98,7 +98,7 @@ def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> T
     and SettingsInvalid.
     """
     cluster = Cluster(connection, timeout)
-    seen = cluster.metadata()
+    seen = _seen(cluster, connection)
     if names.tasks not in seen.topics:
         raise DependencyUnavailable(str(missing("KAFKA_TASKS_TOPIC", names.tasks)))
     status = _status_topic(names, seen.topics)
@@ -169,6 +169,16 @@ def letters_too_small(tasks: str, tasks_max: int, letters: str, letters_max: int
         "beside it; larger ones are kept by reference",
         f"set its max.message.bytes to {tasks_max + DEAD_LETTER_ALLOWANCE}",
     )
+
+
+def _seen(cluster: Cluster, connection: ConnectionConfig) -> Metadata:
+    try:
+        return cluster.metadata()
+    except LoginRefused as error:
+        raise DependencyUnavailable(
+            f"Kafka refuses the login of {connection.sasl_username!r} ({error.message}): "
+            "correct KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        ) from error
 
 
 def _status_topic(names: TopicNames, topics: Mapping[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,8 @@ async def sending(settings: Settings, clock: Clock, new_id: Callable[[], str]) -
                 kafka.message_max_bytes,
                 _ignore,
             )
+            # librdkafka writes of what is fatal to stderr by itself; it is told with the task that it keeps back.
+            | {"logger": _silent()}
         )
     store = build_store(settings)
     publisher.start()
@@ -41,6 +44,13 @@ async def sending(settings: Settings, clock: Clock, new_id: Callable[[], str]) -
         await publisher.close(_FLUSH_S)
         if store is not None:
             store.close()
+
+
+def _silent() -> logging.Logger:
+    """Its lines go where a log is kept, and nowhere else."""
+    logger = logging.getLogger("llm_service.submission")
+    logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _ignore(error: KafkaError) -> None:
