@@ -121,7 +121,7 @@ def _wanted(
 
     from llm_service.cli.submission.request import TaskOptions, Wanted, check, read_order, read_sources
 
-    if not files and not asked["text"]:
+    if not files and not (asked["text"] or "").strip():
         raise click.UsageError("There is nothing to work on: name a FILE, or give --text")
     if asked["text"] == "-":
         asked["text"] = _stdin()

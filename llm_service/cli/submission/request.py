@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -69,6 +69,7 @@ class TaskOptions:
 
 def read_order(options: TaskOptions, now: datetime) -> TaskOrder:
     """The order that the options make. Raises RequestWrong for what can't be read."""
+    _refuse_what_is_no_text(options)
     if options.prompt is not None and options.prompt_id is not None:
         raise RequestWrong("--prompt and --prompt-id: a worker would take the first alone, so give one")
     try:
@@ -88,6 +89,15 @@ def read_order(options: TaskOptions, now: datetime) -> TaskOrder:
         deadline_at=deadline_at,
         metadata=read_pairs("--metadata", options.metadata, as_json=False),
     )
+
+
+def _refuse_what_is_no_text(options: TaskOptions) -> None:
+    """Bytes of the command line that are no UTF-8 would come to the model as question marks."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        texts = [value] if isinstance(value, str) else value if isinstance(value, tuple | list) else []
+        if not all(_is_text(text) for text in texts):
+            raise RequestWrong(f"--{field.name.rstrip('s').replace('_', '-')} is no text in UTF-8")
 
 
 def read_sources(paths: Sequence[Path], max_bytes: int) -> tuple[SourceFile, ...]:
@@ -150,6 +160,8 @@ def check(wanted: Wanted, settings: Settings, now: datetime) -> list[str]:
     bucket = settings.minio.bucket_name
     files = [stored_file(source, bucket, _SOME_ID) for source in wanted.sources]
     task_id = _SOME_ID if wanted.task_id is None else wanted.task_id
+    if not _is_text(task_id):
+        raise RequestWrong("--task-id is no text in UTF-8")
     record = wanted.order.record(task_id, _SOME_ID, files, now)
     place = (settings.kafka.tasks_topic, 0, 0)
     if identify(record.key, record.value, record.headers, *place).task_id != task_id:
@@ -205,6 +217,14 @@ def _json_or_text(text: str) -> object:
         return loads_text(text)
     except InvalidMessage:
         return text
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number_or_word(text: str | None) -> float | str | None:

@@ -64,6 +64,9 @@ def test_what_a_worker_takes_is_taken() -> None:
         (TaskOptions(schema='{"$ref": "http://elsewhere"}'), "refers outside itself"),
         (TaskOptions(schema='{"type":'), "--schema: The value is not JSON"),
         (TaskOptions(schema="none.json"), "--schema none.json can't be read: No such file"),
+        (TaskOptions(text="\udcff"), "--text is no text in UTF-8"),
+        (TaskOptions(system_prompt="a\udcff"), "--system-prompt is no text in UTF-8"),
+        (TaskOptions(params=("a=\udcff",)), "--param is no text in UTF-8"),
         (TaskOptions(prompt="x" * 1_000_000), "KAFKA_MESSAGE_MAX_BYTES is 1,000,000"),
     ],
 )
@@ -73,9 +76,9 @@ def test_what_a_worker_would_refuse_is_refused_here(options: TaskOptions, words:
     assert words in str(wrong.value)
 
 
-@pytest.mark.parametrize("task_id", ["", " ", "a\nb", "x" * 256, " padded "])
+@pytest.mark.parametrize("task_id", ["", " ", "a\nb", "x" * 256, " padded ", "\udcff"])
 def test_an_id_that_a_worker_would_not_take_as_it_is_is_refused(task_id: str) -> None:
-    with pytest.raises(RequestWrong, match="--task-id must be"):
+    with pytest.raises(RequestWrong, match="--task-id (must be|is no text)"):
         _checked(TaskOptions(), task_id=task_id)
 
 
