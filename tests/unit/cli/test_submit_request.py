@@ -78,7 +78,7 @@ def test_what_a_worker_would_refuse_is_refused_here(options: TaskOptions, words:
 
 @pytest.mark.parametrize("task_id", ["", " ", "a\nb", "x" * 256, " padded ", "\udcff"])
 def test_an_id_that_a_worker_would_not_take_as_it_is_is_refused(task_id: str) -> None:
-    with pytest.raises(RequestWrong, match="--task-id (must be|is no text)"):
+    with pytest.raises(RequestWrong, match=r"--task-id (must be|is no text)"):
         _checked(TaskOptions(), task_id=task_id)
 
 
