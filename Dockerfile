@@ -6,7 +6,8 @@
 # It runs as 10001:10001: a folder mounted at /app/logs must be writable for that user, or the log goes to the terminal
 # only, after a warning. There is no VOLUME: each container without a mount would leave an anonymous one behind.
 #
-# docker build --build-arg EXTRAS= -t llm-service:text .            without reading documents: text, HTML and mail only
+# It adds 315 MB to its base (113 MB to download); 220 of them read PDF, Word, Excel and PowerPoint.
+# docker build --build-arg EXTRAS= -t llm-service:text .            without those: text, HTML and mail only
 # docker build --build-arg PYTHON_IMAGE=python@sha256:… .           the base by its digest, or from a mirror
 
 # The minor version and the Debian release are fixed, so that a rebuild brings security fixes and nothing else. The digest
