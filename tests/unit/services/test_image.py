@@ -22,7 +22,7 @@ CONFIG = {
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Image:
+def laid_out(tmp_path: Path) -> Image:
     root = tmp_path / "root"
     (root / "usr/bin").mkdir(parents=True)
     (root / "bin").symlink_to("usr/bin")
@@ -58,15 +58,15 @@ def test_a_change_of_anything_that_goes_in_is_another_build() -> None:
     assert not any("__pycache__" in name for name in names)
 
 
-def test_a_container_runs_the_image_s_command_as_docker_run_does(image: Image) -> None:
-    container = Container(image)
+def test_a_container_runs_the_image_s_command_as_docker_run_does(laid_out: Image) -> None:
+    container = Container(laid_out)
     assert behind(container.argv(), "--")[-2:] == ["llm-service", "run"]
     assert behind(container.argv("check", "--live"), "--") == ["llm-service", "check", "--live"]
     assert behind(container.argv("x.py", entrypoint=["python"]), "--") == ["python", "x.py"]
     assert behind(container.argv(entrypoint=["id"]), "--") == ["id"]
 
 
-def test_a_container_has_nothing_that_it_was_not_given(image: Image) -> None:
+def test_a_container_has_nothing_that_it_was_not_given(laid_out: Image) -> None:
     words = Container(
         image, {"LOG_DIR": "", "A": "b"}, {Path("/x"): "/app/logs", Path("/y"): "/files"}
     ).argv()
@@ -75,5 +75,5 @@ def test_a_container_has_nothing_that_it_was_not_given(image: Image) -> None:
     )
     joined = " ".join(words)
     assert "--bind /x /app/logs --ro-bind /y /files --remount-ro /" in joined
-    assert f"--symlink usr/bin /bin --ro-bind {image.root}/usr /usr" in joined
+    assert f"--symlink usr/bin /bin --ro-bind {laid_out.root}/usr /usr" in joined
     assert {"--as-pid-1", "--unshare-pid", "--bounding-set=-all", "--no-new-privs"} <= set(words)
