@@ -306,9 +306,7 @@ class ConsumerLoop:
         for place, takeover in self._takeovers.items():
             if place not in answered and takeover.since < too_old:
                 answers.append(Committed(place.topic, place.partition, None, ""))
-        finished = {
-            TopicPartition(answer.topic, answer.partition): self._begin(answer) for answer in answers
-        }
+        finished = {TopicPartition(answer.topic, answer.partition): self._begin(answer) for answer in answers}
         for topic, numbers in _by_topic(finished):
             above = sum(count for place, count in finished.items() if place.topic == topic)
             self._observe(events.PartitionsAssigned(topic, numbers, above))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-_ALONE: Mapping[str, object] = {"bootstrap.servers": "", "log_level": 0}
-"""No address: nothing is connected to, whatever else is given."""
+_ALONE: Mapping[str, object] = {
+    "bootstrap.servers": "",
+    "log_level": 0,
+    "logger": logging.getLogger("librdkafka"),
+}
+"""No address: nothing is connected to, whatever else is given. ``debug`` sets the log level again: what is said then
+waits for a poll that never comes, instead of going to the terminal."""
 
 _AS_A_WHOLE = ("Failed to create consumer: ", "Failed to create producer: ")
 """What begins so is about all properties together; anything else about the one that was being set."""

@@ -98,6 +98,7 @@ async def told(
             LOG_DIR=str(folder / "log"),
             PYTHONPATH=TALKATIVE,
             PYTHONASYNCIODEBUG="1",
+            KAFKA_CONSUMER_EXTRA="debug=cgrp,log_level=7",
             TALKATIVE_API_KEY=KEY,
             TALKATIVE_PASSWORD=PIN,
             LLM_MAX_RETRIES="1",
@@ -223,7 +224,10 @@ async def test_what_nobody_caught_is_one_line_each_and_the_service_goes_on(told:
 
 
 async def test_terminal_and_files_say_the_same_and_errors_are_apart(told: Told) -> None:
-    assert told.by_place["terminal"] == told.by_place["system.log"]
+    assert told.by_place["terminal"] == told.by_place["system.log"], "nobody writes past the log"
+    assert {"librdkafka", "talkative.http", "py.warnings"} <= {
+        record["logger"] for record in told.records if "logger" in record
+    }
     severe = [record for record in told.records if record["level"] in {"ERROR", "CRITICAL"}]
     assert [json.loads(line) for line in told.by_place["errors.log"].splitlines()] == severe
     assert severe
