@@ -68,7 +68,7 @@ def test_a_container_runs_the_image_s_command_as_docker_run_does(laid_out: Image
 
 def test_a_container_has_nothing_that_it_was_not_given(laid_out: Image) -> None:
     words = Container(
-        image, {"LOG_DIR": "", "A": "b"}, {Path("/x"): "/app/logs", Path("/y"): "/files"}
+        laid_out, {"LOG_DIR": "", "A": "b"}, {Path("/x"): "/app/logs", Path("/y"): "/files"}
     ).argv()
     assert " ".join(behind(words, "--clearenv")).startswith(
         "--setenv PATH /opt/venv/bin:/bin --setenv LOG_DIR  --setenv A b setpriv --reuid=10001 --regid=10002 "
