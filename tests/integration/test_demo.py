@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -253,11 +252,11 @@ def test_kept_it_takes_tasks_from_another_terminal_as_it_says(tmp_path: Path) ->
             check=True,
         )
         result = running.event("result")
-        assert sent.stdout == f"sent {result['task_id']}\n"
+        told = json.loads(sent.stdout.splitlines()[-1])
+        assert (told["task_id"], told["name"]) == (result["task_id"], "SUCCESS")
         assert json.loads(result["body"]["result"])["Статус"] == "Успешно"
 
-        shutil.copy(MINUTES, Path(keeping["bucket_folder"]) / "own.txt")
-        words = [*shlex.split(keeping["command"])[:-2], "documents/own.txt", "1"]
+        words = [*shlex.split(keeping["command"])[:-2], "1", str(MINUTES)]
         subprocess.run(words, capture_output=True, timeout=LIMIT_S, check=True)
         assert "QUARTERLY" in running.event("result")["body"]["result"]
         assert running.interrupt()[0] == 130

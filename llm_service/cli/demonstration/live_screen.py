@@ -73,10 +73,8 @@ class LiveScreen:
 
     def keeping(self, keeping: Keeping) -> None:
         self._shows_answers = True
-        self._print(Text("\nThe worker goes on until Ctrl-C. Drop files into", "bold"))
+        self._print(Text("\nThe worker goes on until Ctrl-C. Send a file from another terminal:", "bold"))
         # Without wrapping: it is there to be copied.
-        self._console.print(Text(str(keeping.bucket_folder)), soft_wrap=True)
-        self._print(Text("and send a task from another terminal:", "bold"))
         self._console.print(Text(keeping.command()), soft_wrap=True)
         self._print(Text(keeping.hint() + "\n", "dim"))
 

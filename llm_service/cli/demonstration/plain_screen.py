@@ -49,8 +49,8 @@ class PlainScreen:
 
     def keeping(self, keeping: Keeping) -> None:
         self._shows_answers = True
-        self._say(f"\nThe worker goes on until Ctrl-C. Drop files into\n  {keeping.bucket_folder}")
-        self._say(f"and send a task from another terminal:\n  {keeping.command()}\n{keeping.hint()}\n")
+        self._say("\nThe worker goes on until Ctrl-C. Send a file from another terminal:")
+        self._say(f"  {keeping.command()}\n{keeping.hint()}\n")
 
     def complain(self, message: str, log: Path | None) -> None:
         self._out.flush()

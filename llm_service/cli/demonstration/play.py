@@ -98,7 +98,6 @@ class Performance:
         self._screen = screen
         self._board = Board()
         self._catalogue = Catalogue.load(None)
-        self._paths: list[str] = []
 
     async def run(self) -> int:
         """Raises ServiceError for what keeps the demonstration from going on."""
@@ -149,7 +148,6 @@ class Performance:
                 order = TaskOrder(prompt_id=document.prompt_id, deadline_at=deadline)
                 sent = await sender.send(order, [stored])
                 row = Row(sent.task_id, document.name, self._prompt_name(document.prompt_id), began)
-                self._paths.append(stored.storage_path)
                 self._board.sent(row)
                 self._screen.changed(self._board, row)
 
@@ -193,6 +191,6 @@ class Performance:
             status_topic=STATUS_TOPIC,
             bucket=BUCKET,
             bucket_folder=self._parts.bucket_folder,
-            example_path=self._paths[0],
+            example=self._wanted.documents[0].source.path,
             example_prompt=self._wanted.documents[0].prompt_id,
         )
