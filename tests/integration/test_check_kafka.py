@@ -304,7 +304,7 @@ async def test_a_lag_without_workers_and_its_age(values: Mapping[str, str]) -> N
     commit(values, 1)
     found = await checked(probe, values)
     assert "3 messages unread in 2 partitions, at most 2 in one" in found.about("lag").seen
-    assert "nobody reads: no worker is in it, and 3 messages wait" in alone(found, Verdict.WARNING)
+    assert "nobody reads: no worker is in it, and 3 messages unread" in alone(found, Verdict.WARNING)
     assert "waits for 60 min; messages are deleted after 7 d" in found.about("oldest unread").seen
 
 

@@ -131,7 +131,7 @@ class GroupReview:
         if not group.members and unread:
             self._found.warning(
                 self._subject,
-                f"nobody reads: no worker is in it, and {counted(unread, 'message')} wait",
+                f"nobody reads: no worker is in it, and {counted(unread, 'message')} unread",
                 "Start a worker (llm-service run), or correct KAFKA_GROUP_ID.",
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +33,13 @@ class SourceFile:
     def of(path: Path) -> SourceFile:
         """Raises SourceUnusable."""
         shown = shown_path(path)
-        if path.is_dir():
-            raise SourceUnusable(f"{shown} is a folder: name the files in it")
-        if path.exists() and not path.is_file():
-            raise SourceUnusable(f"{shown} is no regular file")
         try:
+            # Before it is opened: a named pipe would hold whoever opens it until somebody writes.
+            kind = path.stat().st_mode
+            if stat.S_ISDIR(kind):
+                raise SourceUnusable(f"{shown} is a folder: name the files in it")
+            if not stat.S_ISREG(kind):
+                raise SourceUnusable(f"{shown} is no regular file")
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
         except (OSError, ValueError) as error:

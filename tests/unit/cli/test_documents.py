@@ -41,7 +41,14 @@ def test_a_name_that_is_no_utf8_can_be_sent_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("", "is a folder"), ("none.pdf", "can't be read: No such file")]
+    ("name", "reason"),
+    [
+        ("", "is a folder"),
+        ("none.pdf", "can't be read: No such file"),
+        ("n" * 300 + ".pdf", "can't be read: File name too long"),
+        ("nul\0.pdf", "can't be read: embedded null"),
+    ],
+    ids=["folder", "missing", "too long", "no name at all"],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(SourceUnusable, match=reason):
