@@ -18,7 +18,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 ROOT = "llm-service"
 # onnxruntime names sympy for a tool that rewrites models (onnxruntime.tools.symbolic_shape_infer); importing and
-# running a model touch neither it nor mpmath below it, 86 MB together. tests/integration/test_image.py converts a
+# running a model touch neither it nor mpmath below it, 86 MB together. tests/acceptance/test_image.py converts a
 # document of each kind without it.
 UNUSED = {("onnxruntime", "sympy")}
 # Suites that lie inside of packages, never imported by them; pandas' alone is 35 MB.
