@@ -8,6 +8,7 @@ what it does slowly it queues.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +22,36 @@ class TaskRef:
     topic: str
     partition: int
     offset: int
+
+
+class _Work:
+    """The task that some code works on, for all that this code starts; nothing once the task is over."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: TaskRef) -> None:
+        self.task: TaskRef | None = task
+
+
+_WORK: ContextVar[_Work | None] = ContextVar("llm_service_work", default=None)
+
+
+def begin_task(task: TaskRef) -> None:
+    """From here on this context, and every one copied from it, works on ``task``: its log lines bear its ids."""
+    _WORK.set(_Work(task))
+
+
+def end_task() -> None:
+    """The task is over, also for what it has started and left behind: a connection kept alive, a child kept warm."""
+    work = _WORK.get()
+    if work is not None:
+        work.task = None
+
+
+def current_task() -> TaskRef | None:
+    """The task that the running code works on."""
+    work = _WORK.get()
+    return None if work is None else work.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +72,7 @@ class MessageSkipped:
 
 @dataclass(frozen=True, slots=True)
 class TaskRepeated:
-    """The id of this message is known already; ``how`` is waiting, replayed, rerun or conflict."""
+    """The id of this message is known already; ``how`` is waiting, replayed or conflict."""
 
     task: TaskRef
     how: str
@@ -148,6 +179,7 @@ class BreakerChanged:
 class PartitionsAssigned:
     """Partitions came to this worker; ``finished_above`` counts offsets the takeover map marks as done."""
 
+    topic: str
     partitions: Sequence[int]
     finished_above: int
 
@@ -156,6 +188,7 @@ class PartitionsAssigned:
 class PartitionsRevoked:
     """Partitions left this worker; ``lost`` when the group had already given them away."""
 
+    topic: str
     partitions: Sequence[int]
     lost: bool
 
@@ -164,6 +197,7 @@ class PartitionsRevoked:
 class OffsetsCommitted:
     """The committed offset of a partition, after the broker's answer."""
 
+    topic: str
     partition: int
     offset: int
     highest_finished: int
@@ -186,6 +220,24 @@ class Trouble:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FilesLeft:
+    """A provider kept files of ours that it was asked to delete; they take its storage until somebody deletes them."""
+
+    provider: str
+    file_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncaught:
+    """An exception that nobody caught: a bug. ``place`` is loop, thread or finalizer; this is for the log and an alert."""
+
+    place: str
+    what: str
+    """What ended by it, in words that hold nothing of a task's."""
+    traceback: str
+
+
 Event: TypeAlias = (
     TaskReceived
     | MessageSkipped
@@ -205,6 +257,8 @@ Event: TypeAlias = (
     | OffsetsCommitted
     | ConnectionChanged
     | Trouble
+    | FilesLeft
+    | Uncaught
 )
 
 Observer: TypeAlias = Callable[[Event], None]

@@ -42,13 +42,12 @@ def command(*, dependencies: tuple[str, ...], live: bool, ready: bool, as_json: 
     """
     if (live or ready) and dependencies:
         raise click.UsageError("--live and --ready ask the running worker: leave out the dependencies.")
-    from llm_service.settings import load
-
-    settings = load(env_file)
     if live or ready:
         from llm_service.cli.checking.own_worker import ask
+        from llm_service.settings import load
 
-        sys.exit(ask(settings, live=live, ready=ready, as_json=as_json))
+        sys.exit(ask(load(env_file), live=live, ready=ready, as_json=as_json))
     from llm_service.cli.checking.course import check
+    from llm_service.container.inspection import settings_in_force
 
-    check(settings, dependencies, as_json=as_json)
+    check(settings_in_force(env_file), dependencies, as_json=as_json)

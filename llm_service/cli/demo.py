@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from llm_service.cli.demonstration.screen import Screen
 
 
-@click.command("demo")
+_EXAMPLES = """\b
+Examples:
+  llm-service demo                        the sample documents, which come with it
+  llm-service demo letter.pdf act.docx    documents of your own
+  llm-service demo --prompt-id 1 --json   for programs
+  llm-service demo --keep                 and afterwards tasks from another terminal
+
+\b
+Exit codes: 0 all succeeded, 1 one did not, 2 a file can't be used, 78 the settings of a provider are
+wrong, 130 Ctrl-C.
+"""
+
+
+@click.command("demo", epilog=_EXAMPLES)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @click.option(
     "--keep", is_flag=True, help="Go on afterwards: say how to send tasks, and show them, until Ctrl-C."
@@ -38,13 +51,14 @@ def command(
     # What follows is slow to import. Nothing is there yet that an end at once would leave behind.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda came, _: os._exit(128 + came))
-    from llm_service.cli.demonstration.documents import DocumentUnusable, choose, reads_documents
+    from llm_service.cli.demonstration.documents import choose, reads_documents
     from llm_service.cli.demonstration.play import Play, play
+    from llm_service.cli.submission.source import SourceUnusable
     from llm_service.resilience.clock import SystemClock
 
     try:
         documents = choose(files, prompt_id, has_documents=reads_documents())
-    except DocumentUnusable as unusable:
+    except SourceUnusable as unusable:
         click.echo(str(unusable), err=True)
         sys.exit(ExitCode.USAGE)
     sys.exit(asyncio.run(play(Play(documents, env_file, keep, SystemClock()), _screen(as_json=as_json))))

@@ -12,6 +12,7 @@ from llm_service.errors import (
     ServiceError,
     SettingsInvalid,
     StoreUnavailable,
+    WorkFolderUnavailable,
 )
 
 
@@ -27,7 +28,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 3
     """``check`` ran and found something that is not as it must be."""
     UNAVAILABLE = 69
-    """A dependency could not be reached (EX_UNAVAILABLE)."""
+    """A dependency could not be reached, or a folder can't be used (EX_UNAVAILABLE)."""
     INTERNAL = 70
     """A bug, or a Kafka error that can't be recovered from within the process (EX_SOFTWARE); start it again."""
     CONFIG = 78
@@ -41,7 +42,9 @@ def exit_code_of(error: ServiceError) -> ExitCode:
     match error:
         case SettingsInvalid() | PromptCatalogueInvalid():
             return ExitCode.CONFIG
-        case BootstrapFailed() | DependencyUnavailable() | StoreUnavailable() | ProviderUnavailable():
+        case BootstrapFailed() | DependencyUnavailable() | ProviderUnavailable():
+            return ExitCode.UNAVAILABLE
+        case StoreUnavailable() | WorkFolderUnavailable():
             return ExitCode.UNAVAILABLE
         case _:
             return ExitCode.FAILED

@@ -2,160 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import os
-import random
-import signal
-import sys
 from pathlib import Path
 
 import click
-from loguru import logger
 
-from llm_service import __version__
-from llm_service.cli.exit_codes import ExitCode
 from llm_service.cli.options import env_file_option
-from llm_service.container.providers import configured_providers
-from llm_service.container.service import Service
-from llm_service.container.state import ServiceView
-from llm_service.errors import (
-    BootstrapFailed,
-    ConsumerFatal,
-    PromptCatalogueInvalid,
-    ProviderError,
-    SettingsInvalid,
-)
-from llm_service.observability.fan_out import fan_out
-from llm_service.observability.gauges import register_gauges
-from llm_service.observability.http import create_app
-from llm_service.observability.log_observer import LogObserver
-from llm_service.observability.logging import LogPolicy, configure, shutdown
-from llm_service.observability.metrics import Metrics
-from llm_service.observability.metrics_observer import MetricsObserver
-from llm_service.observability.server import HttpServer
-from llm_service.resilience.clock import SystemClock
-from llm_service.settings import Settings, load
+
+_EXAMPLES = """\b
+Examples:
+  llm-service run                                  settings of the environment and .env
+  llm-service run --env-file production.env
+  WORKER_MAX_CONCURRENT_TASKS=50 llm-service run   50 tasks at once
+  kill -HUP "$WORKER_PID"                          read the prompts again
+
+\b
+Exit codes: 0 stopped on request, drained and committed; 69 a dependency could not be reached; 70 start
+it again; 78 the settings are wrong; 130 a second signal ended it without draining.
+"""
 
 
-@click.command(
-    "run", help="Run the worker until it is told to stop (SIGTERM or Ctrl-C; a second one ends it at once)."
-)
+@click.command("run", epilog=_EXAMPLES)
 @env_file_option
 def command(env_file: Path) -> None:
-    try:
-        settings = load(env_file)
-    except SettingsInvalid as error:
-        _complain(error.message)
-        sys.exit(ExitCode.CONFIG)
-    configure(LogPolicy(settings.log.level, settings.log.dir, settings.log.json_lines, settings.secrets()))
-    for warning in settings.warnings():
-        logger.warning(warning)
-    _leave(asyncio.run(_run(settings)))
+    """Run the worker until it is told to stop.
 
-
-def _leave(code: ExitCode) -> None:
-    """End the process now. All is closed or given up by now, and an exit in the usual way would wait for threads that
-    sit in a call to what is away: a silent object store would hold a stopped worker for half a minute.
+    SIGTERM or Ctrl-C let running tasks end, and a second one ends it at once. SIGHUP reads the prompts again.
     """
-    shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    from llm_service.cli.running.worker import run_worker
 
-
-async def _run(settings: Settings) -> ExitCode:
-    metrics = Metrics.create(__version__)
-    verified = settings.gigachat.verify_ssl or not settings.gigachat.configured
-    metrics.tls_unverified.labels("gigachat").set(not verified)
-    stop = asyncio.Event()
-    try:
-        observe = fan_out(
-            LogObserver(debug=settings.log.level == "DEBUG"),
-            MetricsObserver(metrics, configured_providers(settings)),
-        )
-        service = Service(settings, SystemClock(), random.SystemRandom(), observe)
-    except (SettingsInvalid, PromptCatalogueInvalid, ProviderError) as error:
-        _complain(error.message)
-        return ExitCode.CONFIG
-    view = ServiceView(service)
-    register_gauges(metrics, view)
-    server = HttpServer(create_app("llm-service", view, metrics), settings.http.host, settings.http.port)
-    _install_signals(service, stop)
-    return await _serve(service, server if settings.http.enabled else None, stop)
-
-
-async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Event) -> ExitCode:
-    logger.bind(version=__version__, worker_id=service.settings.worker.worker_id).info("service_starting")
-    try:
-        if server is not None:
-            await server.start()
-        if not await _started(service, stop):
-            return ExitCode.OK
-        # What the start has made stays: 80,000 objects that a full collection need not walk, which holds the loop up for
-        # 27 ms each time and comes every few hundred tasks where hundreds run at once.
-        gc.collect()
-        gc.freeze()
-        logger.bind(provider=service.default_provider, http_port=server.port if server else "off").info(
-            "service_started"
-        )
-        await service.run(stop)
-    except BootstrapFailed as error:
-        _complain(error.message)
-        return ExitCode.UNAVAILABLE
-    except (SettingsInvalid, PromptCatalogueInvalid) as error:
-        _complain(error.message)
-        return ExitCode.CONFIG
-    except ConsumerFatal as error:
-        logger.bind(reason=error.message).critical("consumer_fatal: the service ends; start it again")
-        return ExitCode.INTERNAL
-    finally:
-        await service.stop()
-        if server is not None:
-            await server.close()
-    logger.info("service_stopped")
-    return ExitCode.OK
-
-
-async def _started(service: Service, stop: asyncio.Event) -> bool:
-    """Whether the start came to its end before a signal did."""
-    starting = asyncio.create_task(service.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait([starting])
-        return False
-    starting.result()
-    return True
-
-
-def _install_signals(service: Service, stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def on_stop() -> None:
-        if stop.is_set():
-            # Asked twice: what is running is cut, uncommitted, and done by another worker.
-            os._exit(ExitCode.INTERRUPTED)
-        logger.info("service_stopping: draining; a second signal ends it at once")
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(service))
-
-
-def _reload(service: Service) -> None:
-    outcome = service.reload_prompts()
-    if isinstance(outcome, PromptCatalogueInvalid):
-        logger.bind(reason=outcome.message).error(
-            "prompts_kept: the new catalogue is wrong, the old one stays in use"
-        )
-    else:
-        logger.bind(file=str(outcome.path), prompts=len(outcome.prompts)).info("prompts_reloaded")
-
-
-def _complain(message: str) -> None:
-    """On stderr as it is: what stops a start must be readable without a log's frame around it."""
-    click.echo(message, err=True)
+    run_worker(env_file)

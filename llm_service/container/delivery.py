@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from llm_service import events
-from llm_service.container.kafka import connection_config
+from llm_service.container.kafka import connection_config, own_lines
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.config import accepted, producer_properties
 from llm_service.kafka.dead_member import DeadMembers
@@ -63,13 +63,14 @@ def build_delivery(
 def plain_properties(settings: Settings, facts: TopicFacts, news: KafkaNews) -> dict[str, object]:
     """The producer of progress, and of outcomes in ``at_least_once``."""
     kafka = settings.kafka
-    return producer_properties(
+    properties = producer_properties(
         connection_config(settings),
         int(kafka.publish_timeout_s * 1000),
         kafka.message_max_bytes,
         min(kafka.message_max_bytes, facts.status_max_bytes, facts.dead_letter_max_bytes),
         news.on_error,
     )
+    return properties | own_lines()
 
 
 class _AtLeastOnce:
@@ -106,9 +107,10 @@ class _ExactlyOnce:
         self._topics = topics
         self._observe = observe
         properties = plain_properties(settings, facts, KafkaNews(observe))
-        self._producer_config = transactional_properties(properties, self._id)
-        connection = connection_config(settings).properties()
-        self._reader_config = committed_properties(connection, kafka.group_id)
+        connection = connection_config(settings)
+        extra = dict(connection.producer_extra)
+        self._producer_config = transactional_properties(properties, self._id, extra)
+        self._reader_config = committed_properties(connection.properties(), kafka.group_id)
         self._port = TransactionalProducer(self._producer_config, self._reader_config)
         self._settler: ExactlyOnceSettler | None = None
 

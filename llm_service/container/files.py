@@ -24,20 +24,25 @@ def build_store(settings: Settings) -> ObjectStore | None:
     minio = settings.minio
     if minio.folder is not None:
         return FolderStore(minio.folder)
+    connection = minio_connection(settings)
+    return MinioStore(connection) if connection is not None else None
+
+
+def minio_connection(settings: Settings) -> MinioConnection | None:
+    """How the settings reach an S3 store; None where they name none, or a folder instead."""
+    minio = settings.minio
     if not minio.configured or minio.endpoint is None or minio.access_key is None or minio.secret_key is None:
         return None
-    return MinioStore(
-        MinioConnection(
-            endpoint=minio.endpoint,
-            access_key=minio.access_key.get_secret_value(),
-            secret_key=minio.secret_key.get_secret_value(),
-            secure=minio.use_ssl,
-            region=minio.region,
-            ca_bundle=minio.ca_bundle,
-            connect_timeout_s=minio.connect_timeout_s,
-            read_timeout_s=minio.read_timeout_s,
-            max_connections=settings.worker.executor_max_workers,
-        )
+    return MinioConnection(
+        endpoint=minio.endpoint,
+        access_key=minio.access_key.get_secret_value(),
+        secret_key=minio.secret_key.get_secret_value(),
+        secure=minio.use_ssl,
+        region=minio.region,
+        ca_bundle=minio.ca_bundle,
+        connect_timeout_s=minio.connect_timeout_s,
+        read_timeout_s=minio.read_timeout_s,
+        max_connections=settings.worker.executor_max_workers,
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from llm_service.kafka.config import ConnectionConfig, GroupConfig
 from llm_service.kafka.consumer import ConsumerPolicy
 from llm_service.kafka.topics import TopicNames
 from llm_service.settings import Settings
+from llm_service.settings.properties import of_connection, revealed
 
 
 def connection_config(settings: Settings) -> ConnectionConfig:
@@ -19,6 +22,9 @@ def connection_config(settings: Settings) -> ConnectionConfig:
         ssl_ca_location=kafka.ssl_ca_location,
         ssl_certificate_location=kafka.ssl_certificate_location,
         ssl_key_location=kafka.ssl_key_location,
+        # Whoever asks the brokers reaches them the same way.
+        extra=tuple(revealed(of_connection(kafka.consumer_extra)).items()),
+        producer_extra=tuple(revealed(kafka.producer_extra).items()),
     )
 
 
@@ -33,7 +39,13 @@ def group_config(settings: Settings) -> GroupConfig:
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=kafka.heartbeat_interval_ms,
         max_poll_interval_ms=kafka.max_poll_interval_ms,
+        extra=tuple(revealed(kafka.consumer_extra).items()),
     )
+
+
+def own_lines() -> dict[str, object]:
+    """What librdkafka says on its own goes the log's way, where KAFKA_…_EXTRA makes a client say anything."""
+    return {"logger": logging.getLogger("librdkafka")}
 
 
 def topic_names(settings: Settings) -> TopicNames:

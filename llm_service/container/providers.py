@@ -47,7 +47,9 @@ def build_guards(
     """A guard around each configured provider, the default first."""
     guards = {}
     for name in configured_providers(settings):
-        context = registry.ProviderContext(_options(settings, name), clock, rng, lambda: str(uuid.uuid4()))
+        context = registry.ProviderContext(
+            _options(settings, name), clock, rng, lambda: str(uuid.uuid4()), observe
+        )
         policy = GuardPolicy(
             max_concurrency=_concurrency(settings, name),
             retry=RetryPolicy(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from llm_service import events
@@ -16,11 +15,13 @@ from llm_service.container.kafka import (
     connection_config,
     consumer_policy,
     group_config,
+    own_lines,
     topic_names,
     window,
 )
 from llm_service.container.ledger import build_operation_log
 from llm_service.container.providers import build_guards
+from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
 from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
 from llm_service.files.results import ClaimCheck
@@ -78,7 +79,7 @@ class Service:
         self.started_at = clock.monotonic()
         self.stopping = False
         self._rng = rng
-        self._executor = ThreadPoolExecutor(settings.worker.executor_max_workers, "files")
+        self._executor = ContextThreads(settings.worker.executor_max_workers, "files")
         self._parts = AsyncExitStack()
         self._catalogue = Catalogue.load(settings.worker.prompts_file)
         self.store = build_store(settings)
@@ -144,7 +145,8 @@ class Service:
             consumer = ConfluentConsumer(
                 consumer_properties(
                     connection, group_config(self.settings), self.news.on_error, self.news.on_statistics
-                ),
+                )
+                | own_lines(),
                 on_trouble,
             )
         self._refusal = lambda: consumer.refusal or source.refusal

@@ -64,6 +64,19 @@ class ServiceView:
 
     # --- gauges ---------------------------------------------------------------------------------
 
+    def is_ready(self) -> bool:
+        return not self.shutting_down() and not self.unready_reasons()
+
+    def unfinished(self) -> int:
+        return self._service.taken
+
+    def calls_in_progress(self) -> Mapping[str, int]:
+        return {name: guard.in_progress for name, guard in self._service.guards.items()}
+
+    def operation_log(self) -> tuple[int, int] | None:
+        log = self._service.operation_log
+        return None if log is None else (log.queued, log.dropped)
+
     def workers_max(self) -> int:
         return self._service.pool.size
 
@@ -86,5 +99,5 @@ class ServiceView:
     def breaker_states(self) -> Mapping[str, str]:
         return {name: guard.state for name, guard in self._service.guards.items()}
 
-    def lag(self) -> Mapping[int, int]:
+    def lag(self) -> Mapping[tuple[str, int], int]:
         return self._service.news.lag

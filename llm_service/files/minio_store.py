@@ -55,15 +55,8 @@ class MinioStore:
 
     def __init__(self, connection: MinioConnection) -> None:
         self._endpoint = connection.endpoint
-        self._pool = _pool(connection)
-        self._client = Minio(
-            connection.endpoint,
-            access_key=connection.access_key,
-            secret_key=connection.secret_key,
-            secure=connection.secure,
-            region=connection.region,
-            http_client=self._pool,
-        )
+        self._pool = pool_for(connection)
+        self._client = client_for(connection, self._pool)
 
     def stat(self, bucket: str, key: str) -> ObjectInfo:
         with translated(self._endpoint, bucket, key):
@@ -130,7 +123,20 @@ class MinioStore:
                 yield chunk
 
 
-def _pool(connection: MinioConnection) -> urllib3.PoolManager:
+def client_for(connection: MinioConnection, pool: urllib3.PoolManager) -> Minio:
+    """The SDK's client on our pool."""
+    return Minio(
+        connection.endpoint,
+        access_key=connection.access_key,
+        secret_key=connection.secret_key,
+        secure=connection.secure,
+        region=connection.region,
+        http_client=pool,
+    )
+
+
+def pool_for(connection: MinioConnection) -> urllib3.PoolManager:
+    """Connections with limits of time and without retries."""
     return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=connection.connect_timeout_s, read=connection.read_timeout_s),
         retries=False,

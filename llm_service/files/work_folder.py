@@ -63,7 +63,7 @@ def work_folder_errors() -> Iterator[None]:
     except OSError as error:
         raise WorkFolderUnavailable(
             f"the service's work folder can't take the file: {error.strerror or type(error).__name__}; "
-            "free space there, or set another folder"
+            "free space there, or set FILE_TEMP_FOLDER to another folder"
         ) from error
 
 

@@ -145,9 +145,8 @@ class PlainCommits:
                 self._sent.pop(place, None)
                 self._dirty = True  # not taken: the next round sends it again
             elif tracker is not None:
-                self._observe(
-                    events.OffsetsCommitted(place.partition, position.offset, tracker.highest_finished)
-                )
+                highest = tracker.highest_finished
+                self._observe(events.OffsetsCommitted(place.topic, place.partition, position.offset, highest))
 
     def _note_finished(self, held: Held) -> None:
         while self._finished:

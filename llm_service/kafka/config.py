@@ -32,6 +32,10 @@ class ConnectionConfig:
     ssl_ca_location: str | None = None
     ssl_certificate_location: str | None = None
     ssl_key_location: str | None = None
+    extra: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further properties of the deployment's own; they go before ours. A value may be a password."""
+    producer_extra: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """The same for producers alone."""
 
     def properties(self) -> dict[str, str | int | float]:
         optional = {
@@ -51,6 +55,7 @@ class ConnectionConfig:
             # errors too, and is told from there.
             "log_level": 0,
             **{name: value for name, value in optional.items() if value},
+            **dict(self.extra),
         }
 
 
@@ -66,6 +71,8 @@ class GroupConfig:
     session_timeout_ms: int
     heartbeat_interval_ms: int
     max_poll_interval_ms: int
+    extra: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further properties of the consumer; they go before ours, and the settings let none in that may not."""
 
 
 def consumer_properties(
@@ -102,6 +109,7 @@ def consumer_properties(
         "queued.max.messages.kbytes": 16384,
         # The lag, for the metrics: as often as they are scraped or more.
         "statistics.interval.ms": 5000,
+        **dict(group.extra),
         "error_cb": on_error,
         "stats_cb": on_statistics,
     }
@@ -126,5 +134,6 @@ def producer_properties(
         "message.max.bytes": message_max_bytes,
         # A topic's max.message.bytes counts whole batches: it refuses a larger one with all messages in it.
         "batch.size": batch_max_bytes,
+        **dict(connection.producer_extra),
         "error_cb": on_error,
     }

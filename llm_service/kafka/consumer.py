@@ -16,7 +16,7 @@ from llm_service import events
 from llm_service.contract.message import is_skipped
 from llm_service.kafka.commits import Commits, PlainCommits
 from llm_service.kafka.holding_back import HoldingBack
-from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition
+from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.tasks.ports import Delivery
@@ -274,7 +274,8 @@ class ConsumerLoop:
         self._takeovers.drop(partitions)
         self._held_back.drop(partitions)
         self._commits.drop(partitions, self._trackers)
-        self._observe(events.PartitionsRevoked([place.partition for place in partitions], lost))
+        for topic, numbers in by_topic(partitions).items():
+            self._observe(events.PartitionsRevoked(topic, numbers, lost))
 
     # --- takeover -------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ class KafkaNews:
 
     def __init__(self, observe: events.Observer) -> None:
         self._observe = observe
-        self.lag: Mapping[int, int] = {}
-        """Messages behind the end of each assigned partition, by the committed offset."""
+        self.lag: Mapping[tuple[str, int], int] = {}
+        """Messages behind the end of each assigned partition (topic, number), by the committed offset."""
 
     def on_error(self, error: KafkaError) -> None:
         self._observe(events.Trouble("kafka", f"{error.name()}: {error.str()}"))
@@ -28,13 +28,13 @@ class KafkaNews:
 
 def _lag(
     statistics: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]]],
-) -> dict[int, int]:
+) -> dict[tuple[str, int], int]:
     found = {}
-    for topic in statistics.get("topics", {}).values():
+    for name, topic in statistics.get("topics", {}).items():
         for number, partition in topic.get("partitions", {}).items():
             lag = partition.get("consumer_lag", -1)
             if lag >= 0:
-                found[int(number)] = lag
+                found[name, int(number)] = lag
     return found
 
 

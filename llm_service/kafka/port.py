@@ -5,7 +5,7 @@ The loop is written against these, so that a simulated consumer can drive the ve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,14 @@ from llm_service.tasks.ports import Delivery
 class TopicPartition:
     topic: str
     partition: int
+
+
+def by_topic(places: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """The numbers of the partitions of each topic, both in the order given."""
+    topics: dict[str, list[int]] = {}
+    for place in places:
+        topics.setdefault(place.topic, []).append(place.partition)
+    return topics
 
 
 @dataclass(frozen=True, slots=True)

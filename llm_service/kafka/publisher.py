@@ -44,6 +44,8 @@ class Publisher:
         self._config = dict(config)
         self._producer = Producer(self._config)
         self._broken = False
+        self._fatal: KafkaError | None = None
+        """What the last producer that was replaced met: its messages are told no more than that they were purged."""
         self._leaving: list[Producer] = []
         """Replaced ones, until their last message has been reported."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +72,7 @@ class Publisher:
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             self._judge(producer, error)
             if not future.done():
-                future.set_result(None) if error is None else future.set_exception(error_of(topic, error))
+                future.set_result(None) if error is None else future.set_exception(self._told(topic, error))
 
         try:
             producer.produce(
@@ -101,7 +103,7 @@ class Publisher:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let librdkafka call back: reports and errors come from inside ``poll``, which does not wait."""
         try:
-            served = self._producer.poll(0) + sum(broken.poll(0) for broken in self._leaving)
+            served = self._serve()
             self._fruitless = 0 if served else self._fruitless + 1
             self._leaving = [broken for broken in self._leaving if len(broken)]
             if self._broken:
@@ -109,6 +111,18 @@ class Publisher:
         finally:
             # Whatever a callback raised is the loop's to report; who waits must still hear of his message.
             self._look_after(loop, self._pause())
+
+    def _serve(self) -> int:
+        try:
+            return self._producer.poll(0) + sum(broken.poll(0) for broken in self._leaving)
+        except KafkaException as error:
+            # A fatal error comes as an exception out of poll, whatever callback there is, and is for good.
+            self._fatal, self._broken = error.args[0], True
+            return 1
+
+    def _told(self, topic: str, error: KafkaError) -> DeliveryError:
+        purged = error.code() == KafkaError._PURGE_QUEUE  # noqa: SLF001
+        return error_of(topic, self._fatal if purged and self._fatal is not None else error)
 
     def _pause(self) -> float:
         if not len(self._producer) and not self._leaving:

@@ -256,7 +256,9 @@ class SettlingLoop:
             tracker = membership.held[place]
             self._written[place] = tracker, position
             highest = tracker.highest_finished
-            told.events.append(events.OffsetsCommitted(place.partition, position.offset, highest))
+            told.events.append(
+                events.OffsetsCommitted(place.topic, place.partition, position.offset, highest)
+            )
         self._settled()
 
     # --- what goes wrong ------------------------------------------------------------------------

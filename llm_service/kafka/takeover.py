@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from llm_service import events
 from llm_service.kafka import offset_map
 from llm_service.kafka.commits import Commits
-from llm_service.kafka.port import Committed, ConsumerPort, KafkaMessage, TopicPartition
+from llm_service.kafka.port import Committed, ConsumerPort, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.tracker import PartitionTracker
 
 # Asked one by one, so that a partition whose offsets are undecided does not hold up the others; a broker answers in
@@ -128,9 +128,12 @@ class Takeovers:
 
     def _start(self, answers: Sequence[Committed]) -> list[TakenOver]:
         started = [begun for answer in answers if (begun := self._begin(answer)) is not None]
-        if started:
-            finished = sum(begun.finished for begun in started)
-            self._observe(events.PartitionsAssigned([begun.tracker.partition for begun in started], finished))
+        finished = {
+            TopicPartition(begun.tracker.topic, begun.tracker.partition): begun.finished for begun in started
+        }
+        for topic, numbers in by_topic(finished).items():
+            above = sum(count for place, count in finished.items() if place.topic == topic)
+            self._observe(events.PartitionsAssigned(topic, numbers, above))
         return started
 
     def _begin(self, answer: Committed) -> TakenOver | None:

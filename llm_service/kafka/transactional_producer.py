@@ -30,6 +30,8 @@ _CALL_S = 2.0
 # To begin: a coordinator answers in some milliseconds, and ending an older transaction writes its markers.
 _OPEN_S = 4.0
 _COMMITTED_S = 1.0
+# An acknowledgement comes in some milliseconds.
+_ROOM_S = 0.05
 _STALE_MEMBERSHIP = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -42,18 +44,13 @@ _STALE_MEMBERSHIP = frozenset(
 )
 
 
-def transactional_properties(producer: Mapping[str, object], transactional_id: str) -> dict[str, object]:
-    """The plain producer's properties made those of the transactional one."""
+def transactional_properties(
+    producer: Mapping[str, object], transactional_id: str, extra: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    """The plain producer's properties made those of the transactional one; a deployment's ``extra`` goes before tuning."""
     timeout_ms = int(TRANSACTION_TIMEOUT_S * 1000)
     return {
         **producer,
-        # The plain producer of the same process tells of brokers that are away, and what becomes of a transaction is
-        # told by the calls. Without a callback an error would be raised by whatever call comes next.
-        "error_cb": _unheard,
-        "transactional.id": transactional_id,
-        "transaction.timeout.ms": timeout_ms,
-        # A message that is not taken while its transaction lives is not taken.
-        "message.timeout.ms": timeout_ms,
         # What waits is joined before the transaction begins; nothing comes after that is worth waiting for.
         "linger.ms": 0,
         # The broker answers CONCURRENT_TRANSACTIONS while the last transaction's markers are being written: the default
@@ -62,6 +59,14 @@ def transactional_properties(producer: Mapping[str, object], transactional_id: s
         "retry.backoff.max.ms": 20,
         # How long a topic may be unknown before its messages fail, and the transaction with them: it was there at start.
         "topic.metadata.propagation.max.ms": 2000,
+        **(extra or {}),
+        # The plain producer of the same process tells of brokers that are away, and what becomes of a transaction is
+        # told by the calls. Without a callback an error would be raised by whatever call comes next.
+        "error_cb": _unheard,
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": timeout_ms,
+        # A message that is not taken while its transaction lives is not taken.
+        "message.timeout.ms": timeout_ms,
     }
 
 
@@ -173,7 +178,7 @@ class TransactionalProducer:
         producer, attempt = self._producer, _Attempt(messages, {})
         try:
             producer.begin_transaction()
-            _produce(producer, attempt)
+            self._produce(producer, attempt)
             if positions:
                 offsets = offsets_of(positions)
                 self._within_timeout(lambda: producer.send_offsets_to_transaction(offsets, metadata, _CALL_S))
@@ -200,6 +205,18 @@ class TransactionalProducer:
             self.open()
         except DependencyUnavailable:
             return  # the next transaction finds no producer, and opens one
+
+    def _produce(self, producer: Producer, attempt: _Attempt) -> None:
+        until = self._monotonic() + TRANSACTION_TIMEOUT_S - _CALL_S
+        for index, outgoing in enumerate(attempt.messages):
+            try:
+                while not _is_queued(producer, outgoing, partial(attempt.reported, index)):
+                    if self._giving_up or self._monotonic() >= until:
+                        raise BufferError("the producer's queue stays full")
+            except KafkaException as error:
+                # Refused before it was sent; the transaction itself knows nothing of it.
+                attempt.reported(index, error.args[0])
+                raise
 
     def _commit(self, producer: Producer) -> None:
         """Until it is answered: a commit whose reply was lost is repeated, never aborted."""
@@ -247,21 +264,19 @@ def _unheard(_: KafkaError) -> None:
     """See ``transactional_properties``."""
 
 
-def _produce(producer: Producer, attempt: _Attempt) -> None:
-    for index, outgoing in enumerate(attempt.messages):
-        record = outgoing.record
-        try:
-            producer.produce(
-                outgoing.topic,
-                record.value,
-                record.key,
-                on_delivery=partial(attempt.reported, index),
-                headers=list(record.headers),
-            )
-        except KafkaException as error:
-            # Refused before it was sent; the transaction itself knows nothing of it.
-            attempt.reported(index, error.args[0])
-            raise
+def _is_queued(
+    producer: Producer, outgoing: Outgoing, reported: Callable[[KafkaError | None, Message], None]
+) -> bool:
+    """Whether the queue took it. KAFKA_PRODUCER_EXTRA may make it smaller than a transaction: room comes with reports."""
+    record = outgoing.record
+    try:
+        producer.produce(
+            outgoing.topic, record.value, record.key, on_delivery=reported, headers=list(record.headers)
+        )
+    except BufferError:
+        producer.poll(_ROOM_S)
+        return False
+    return True
 
 
 def _count_brokers(producer: Producer) -> int:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from llm_service.events import current_task
+from llm_service.observability.escaping import escape
+from llm_service.observability.exception_text import exception_lines
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -13,29 +18,23 @@ if TYPE_CHECKING:
 LONGEST_VALUE_CHARS = 4000
 """Longer than any message of ours; what third parties log beyond that is a body that does not belong here."""
 
-DEEPEST_FRAMES = 20
-"""The innermost frames of an exception, where the cause is; the outer ones are the loop's own."""
-
-SHORTEST_HIDDEN_CHARS = 12
-"""A shorter secret (``postgres``) can't be told from ordinary words, and hiding it would blur half the log."""
-
 _EXCEPTION_INDENT = "    | "
 
 
 def text_line(record: Record) -> str:
     """``time LEVEL message key=value …``; an exception follows on indented lines."""
     parts = [_time(record["time"]), f"{record['level'].name:<8}", _bounded(record["message"])]
-    parts += [f"{_bounded(key)}={_value(value)}" for key, value in record["extra"].items()]
+    parts += [f"{_bounded(key)}={_value(value)}" for key, value in _fields(record).items()]
     line = " ".join(parts)
     if record["exception"] is None:
         return line
-    return "\n".join((line, *(_EXCEPTION_INDENT + escape(part) for part in _exception_lines(record))))
+    return "\n".join((line, *(_EXCEPTION_INDENT + _bounded(part) for part in _exception_lines(record))))
 
 
 def json_line(record: Record) -> str:
     """A JSON object on one line; our own keys win over a record's."""
     content: dict[str, object] = {
-        **{key: _json_value(value) for key, value in record["extra"].items()},
+        **{key: _json_value(value) for key, value in _fields(record).items()},
         "time": _time(record["time"]),
         "level": record["level"].name,
         "message": _cut(record["message"]),
@@ -49,19 +48,25 @@ def json_line(record: Record) -> str:
     )
 
 
-def hide(line: str, secrets: tuple[str, ...]) -> str:
-    """The line without these texts: the last net, for what a library puts into its own messages."""
-    for secret in secrets:
-        if secret in line:
-            line = line.replace(secret, "***")
-    return line
+def own_line(render: Callable[[Record], str], message: str, fields: Mapping[str, object]) -> str:
+    """A warning of the log about itself, its end included, made past loguru: it may be loguru's sink that speaks."""
+    record = {
+        "time": datetime.now(UTC),
+        "level": SimpleNamespace(name="WARNING"),
+        "message": message,
+        "extra": dict(fields),
+        "exception": None,
+    }
+    return render(cast("Record", record)) + "\n"
 
 
-def escape(text: str) -> str:
-    r"""The text with line ends, escape sequences and invisible characters written out, as ``\n``, ``\x1b``."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _fields(record: Record) -> Mapping[str, object]:
+    """What was bound to the record, behind the ids of the task that the writer of the line works on."""
+    extra = record["extra"]
+    task = current_task()
+    if task is None or "task_id" in extra:
+        return extra
+    return {"task_id": task.task_id, "trace_id": task.trace_id, **extra}
 
 
 def _cut(text: str) -> str:
@@ -92,9 +97,6 @@ def _time(moment: datetime) -> str:
 
 def _exception_lines(record: Record) -> list[str]:
     exception = record["exception"]
-    if exception is None or exception.type is None:
+    if exception is None or exception.value is None:
         return []
-    parts = traceback.format_exception(
-        exception.type, exception.value, exception.traceback, limit=-DEEPEST_FRAMES
-    )
-    return [line for part in parts for line in part[:LONGEST_VALUE_CHARS].rstrip("\n").split("\n")]
+    return exception_lines(exception.value, exception.traceback, words=current_task() is None)

@@ -75,6 +75,12 @@ class LogObserver:
                 )
             case events.TaskCrashed():
                 logger.bind(**_task(event.task), traceback=event.traceback).error("task_crashed")
+            case events.Uncaught():
+                shown = {"place": event.place, "what": event.what, "traceback": event.traceback}
+                logger.bind(**shown).error("uncaught")
+            case events.FilesLeft():
+                files = ",".join(event.file_ids)
+                logger.bind(provider=event.provider, files=files).warning("provider_files_left")
             case _:
                 if self._debug:
                     _detail(event)
@@ -89,7 +95,7 @@ class LogObserver:
 
 
 def _partitions(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:
-    line = logger.bind(partitions=_numbers(event.partitions))
+    line = logger.bind(topic=event.topic, partitions=",".join(map(str, event.partitions)))
     if isinstance(event, events.PartitionsAssigned):
         line.bind(finished_above=event.finished_above).info("partitions_assigned")
     elif event.lost:
@@ -131,11 +137,3 @@ def _task(task: TaskRef) -> dict[str, object]:
 
 def _action(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
-def _numbers(partitions: object) -> str:
-    return (
-        ",".join(map(str, partitions))
-        if isinstance(partitions, (list, tuple, set, frozenset))
-        else str(partitions)
-    )

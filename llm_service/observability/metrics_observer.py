@@ -17,7 +17,7 @@ class MetricsObserver:
     def __init__(self, metrics: Metrics, providers: Collection[str]) -> None:
         self._metrics = metrics
         self._providers = frozenset(providers)
-        self._partitions: set[int] = set()
+        self._partitions: set[tuple[str, int]] = set()
         # Finding a series by its labels costs as much as counting in it; words of our own bound the caches.
         self._stage_seconds = cache(metrics.stage_seconds.labels)
         self._task_seconds = cache(metrics.task_seconds.labels)
@@ -51,6 +51,10 @@ class MetricsObserver:
                 event.up
             ),
             events.Trouble: lambda event: self._metrics.troubles.labels(event.component).inc(),
+            events.FilesLeft: lambda event: self._metrics.provider_files_left.labels(event.provider).inc(
+                len(event.file_ids)
+            ),
+            events.Uncaught: lambda event: self._metrics.uncaught_errors.labels(event.place).inc(),
             events.OffsetsCommitted: self._committed,
             events.PartitionsAssigned: self._assigned,
             events.PartitionsRevoked: self._revoked,
@@ -68,7 +72,7 @@ class MetricsObserver:
 
     def _assigned(self, event: events.PartitionsAssigned) -> None:
         self._metrics.rebalances.labels("assigned").inc()
-        self._partitions.update(event.partitions)
+        self._partitions.update((event.topic, number) for number in event.partitions)
         self._metrics.partitions_owned.set(len(self._partitions))
 
     def _settled(self, event: events.TaskSettled) -> None:
@@ -88,19 +92,20 @@ class MetricsObserver:
         self._call_seconds(provider).observe(event.seconds)
 
     def _committed(self, event: events.OffsetsCommitted) -> None:
-        if event.partition not in self._partitions:
+        if (event.topic, event.partition) not in self._partitions:
             return
-        partition = str(event.partition)
-        self._metrics.committed_offset.labels(partition).set(event.offset)
-        self._metrics.finished_offset.labels(partition).set(event.highest_finished)
+        place = event.topic, str(event.partition)
+        self._metrics.committed_offset.labels(*place).set(event.offset)
+        self._metrics.finished_offset.labels(*place).set(event.highest_finished)
 
     def _revoked(self, event: events.PartitionsRevoked) -> None:
         """What another worker has now is its to tell: a stale offset of ours would contradict it."""
         self._metrics.rebalances.labels("lost" if event.lost else "revoked").inc()
-        for partition in self._partitions.intersection(event.partitions):
+        leaving = self._partitions.intersection((event.topic, number) for number in event.partitions)
+        for topic, number in leaving:
             for gauge in (self._metrics.committed_offset, self._metrics.finished_offset):
-                gauge.remove(str(partition))
-        self._partitions.difference_update(event.partitions)
+                gauge.remove(topic, str(number))
+        self._partitions -= leaving
         self._metrics.partitions_owned.set(len(self._partitions))
 
     def _provider(self, name: str) -> str:

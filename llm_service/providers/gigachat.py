@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llm_service.errors import ModelNotFound, ProviderAccountError, ProviderError
+from llm_service.events import Observer
 from llm_service.providers.gigachat_client import GigaChatClient
 from llm_service.providers.gigachat_files import StoredFiles
 from llm_service.providers.gigachat_options import GigaChatOptions, concurrency_for_scope
@@ -35,7 +36,7 @@ CAPABILITIES = Capabilities(
 
 def create(context: ProviderContext) -> GigaChatProvider:
     """The provider for these options. Raises SettingsInvalid."""
-    return GigaChatProvider(GigaChatOptions.of(context.options), context.clock)
+    return GigaChatProvider(GigaChatOptions.of(context.options), context.clock, context.observe)
 
 
 class GigaChatProvider:
@@ -44,10 +45,10 @@ class GigaChatProvider:
     ``seed`` is left out: the vendor has none, and a seed is a wish everywhere. ``stop`` is kept here.
     """
 
-    def __init__(self, options: GigaChatOptions, clock: Clock) -> None:
+    def __init__(self, options: GigaChatOptions, clock: Clock, observe: Observer) -> None:
         self._options = options
         self._client = GigaChatClient(options, clock)
-        self._files = StoredFiles(self._client, clock)
+        self._files = StoredFiles(self._client, clock, observe)
 
     @property
     def name(self) -> str:

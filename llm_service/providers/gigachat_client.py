@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -75,7 +75,7 @@ class GigaChatClient:
             headers={"Accept-Encoding": "identity"},
         )
         self._tokens: TokenSource = (
-            KeyToken(self._ask_token, clock)
+            KeyToken(self.new_token, clock)
             if is_authorization_key(options.access_token)
             else FixedToken(options.access_token)
         )
@@ -134,11 +134,15 @@ class GigaChatClient:
         return await self._authorized("list its models", self._options.timeouts.first_s, ask)
 
     async def balance(self) -> Sequence[float]:
-        """What is left of each prepaid package. An account that pays as it goes has none: HTTP 403."""
+        """What is left of each prepaid package."""
+        return list((await self.packages()).values())
 
-        async def ask(token: str) -> Sequence[float]:
+    async def packages(self) -> Mapping[str, float]:
+        """Tokens left by prepaid package. An account that pays as it goes has none: HTTP 403."""
+
+        async def ask(token: str) -> Mapping[str, float]:
             found = await api.tools.get_balance_async(self._http, access_token=token)
-            return [entry.value for entry in found.balance]
+            return {entry.usage: entry.value for entry in found.balance}
 
         return await self._authorized("tell the balance", self._options.timeouts.first_s, ask)
 
@@ -170,8 +174,12 @@ class GigaChatClient:
             async with asyncio.timeout(limit_s):
                 return await call(token)
 
-    async def _ask_token(self) -> AccessToken:
-        """Nothing is spent at the token server: whatever fails there is an outage, or the account."""
+    async def new_token(self, scope: str | None = None) -> AccessToken:
+        """A token fresh from the vendor, for the configured scope unless another is named.
+
+        Raises KeyRefused, ScopeRefused, and what any call raises. Nothing is spent at the token server: whatever else
+        fails there is an outage.
+        """
         try:
             with self._errors("give an access token", self._options.oauth_url, ""):
                 async with asyncio.timeout(self._options.timeouts.first_s):
@@ -179,14 +187,12 @@ class GigaChatClient:
                         self._oauth,
                         url=self._options.oauth_url,
                         credentials=self._options.access_token,
-                        scope=self._options.scope,
+                        scope=scope or self._options.scope,
                     )
         except (ProviderUnavailable, ProviderRateLimited):
             raise
         except ProviderError as error:
-            kind = ProviderUnavailable if error.spent else ProviderAccountError
-            hint = "" if error.spent else f" ({ACCOUNT_HINT})"
-            raise kind(f"{error.message}{hint}", retry_after=error.retry_after) from None
+            raise _token_refusal(error) from None
         return AccessToken.of(got.access_token, got.expires_at)
 
     @contextmanager
@@ -220,9 +226,29 @@ class GigaChatClient:
         return from_status(refusal, self._clock.now())
 
 
+class KeyRefused(ProviderAccountError):
+    """GigaChat does not know the authorization key."""
+
+
+class ScopeRefused(ProviderAccountError):
+    """The account has another scope than the one that was asked for."""
+
+
 class _TokenRefused(ProviderAccountError):
     """GigaChat refused the access token (HTTP 401)."""
 
 
 class _NotFound(RequestRejected):
     """GigaChat has no such thing (HTTP 404)."""
+
+
+def _token_refusal(error: ProviderError) -> ProviderError:
+    """401 is the key; 400 the scope, as the key has been looked at before; 404 the address."""
+    if error.spent:
+        return ProviderUnavailable(error.message, retry_after=error.retry_after)
+    kind: type[ProviderError] = ProviderAccountError
+    if isinstance(error, ProviderAccountError):
+        kind = KeyRefused
+    elif isinstance(error, RequestRejected) and not isinstance(error, _NotFound):
+        kind = ScopeRefused
+    return kind(f"{error.message} ({ACCOUNT_HINT})", retry_after=error.retry_after)

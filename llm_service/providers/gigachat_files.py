@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from loguru import logger
-
 from llm_service.errors import ProviderError
+from llm_service.events import FilesLeft, Observer
 from llm_service.providers.gigachat_client import GigaChatClient
 from llm_service.providers.gigachat_request import Attachment, vendor_type
 from llm_service.providers.protocol import Document
 from llm_service.resilience.clock import Clock
 
 CLEANUP_S = 10.0
-"""For deleting the files of one request, tries and waits together. What is left then is logged by its id."""
+"""For deleting the files of one request, tries and waits together. What is left then is told by its id."""
 
 DELETE_WAITS_S = (0.0, 0.5, 2.0)
 """Before each try to delete a file: the vendor's storage is limited and nobody else ever deletes there."""
@@ -24,9 +23,10 @@ DELETE_WAITS_S = (0.0, 0.5, 2.0)
 class StoredFiles:
     """Uploads documents and deletes them whatever way the request ends."""
 
-    def __init__(self, client: GigaChatClient, clock: Clock) -> None:
+    def __init__(self, client: GigaChatClient, clock: Clock, observe: Observer) -> None:
         self._client = client
         self._clock = clock
+        self._observe = observe
         self._cleanups: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -69,9 +69,7 @@ class StoredFiles:
                 await asyncio.gather(*(self._delete(upload) for upload in uploads))
         except TimeoutError:
             ids = [str(task.result()) for task in uploads if _has_result(task)]
-            logger.bind(action="gigachat_files_kept", files=ids).warning(
-                "GigaChat did not delete files in time"
-            )
+            self._observe(FilesLeft("gigachat", ids))
         finally:
             for upload in uploads:
                 upload.cancel()
@@ -87,7 +85,7 @@ class StoredFiles:
             with suppress(ProviderError):
                 await self._client.delete(file_id)
                 return
-        logger.bind(action="gigachat_file_kept", file=file_id).warning("GigaChat did not delete a file")
+        self._observe(FilesLeft("gigachat", [file_id]))
 
 
 def _has_result(task: asyncio.Task[str]) -> bool:

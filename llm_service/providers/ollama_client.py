@@ -50,6 +50,13 @@ class OllamaClient(AsyncClient):
         stream = await self._request(ChatResponse, "POST", "/api/chat", content=content, stream=True)
         return cast("AsyncGenerator[ChatResponse, None]", stream)
 
+    async def version(self) -> str:
+        """The server's version. Raises ValueError where what answers is not Ollama, OllamaRefusedError, httpx.HTTPError."""
+        told = (await self._client.get("/api/version")).json()
+        if not isinstance(told, dict) or not told.get("version"):
+            raise ValueError("no version in the answer")
+        return str(told["version"])
+
     async def aclose(self) -> None:
         """Give back the connections; the client's own ``close`` has no types."""
         await self._client.aclose()

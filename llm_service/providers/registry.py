@@ -18,12 +18,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from llm_service.errors import ProviderError, ProviderUnknown, ServiceError
+from llm_service.events import Event, Observer
 from llm_service.providers.protocol import Provider
 from llm_service.resilience.clock import Clock
 
 GROUP = "llm_service.providers"
 
 _MEMBERS = ("name", "default_model", "capabilities", "complete", "models", "health", "close")
+
+
+def _unheard(event: Event) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class ProviderContext:
     rng: random.Random
     new_id: Callable[[], str]
     """A fresh unique id, for request ids and the like."""
+    observe: Observer = _unheard
+    """Where a provider tells what an operator must know; it logs and counts nothing itself."""
 
 
 def installed() -> dict[str, EntryPoint]:

@@ -1,9 +1,9 @@
-"""Settings: every one with its unit, default and bounds, read from the environment and ``.env``."""
+"""Settings: every one with its unit, default and bounds, read from the environment, ``.env`` and files of secrets."""
 
 from llm_service.settings.kafka import KafkaSettings
-from llm_service.settings.layers import Origin
 from llm_service.settings.loading import load
 from llm_service.settings.postgres import PostgresSettings
+from llm_service.settings.problem import Inspection, Problem
 from llm_service.settings.providers import GigaChatSettings, OllamaSettings
 from llm_service.settings.root import Settings
 from llm_service.settings.service import AppSettings, HttpSettings, LogSettings
@@ -16,12 +16,13 @@ __all__ = [
     "FileSettings",
     "GigaChatSettings",
     "HttpSettings",
+    "Inspection",
     "KafkaSettings",
     "LogSettings",
     "MinioSettings",
     "OllamaSettings",
-    "Origin",
     "PostgresSettings",
+    "Problem",
     "RetrySettings",
     "Settings",
     "WorkerSettings",

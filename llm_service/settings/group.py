@@ -6,16 +6,20 @@ and one sentence with its unit as ``description``; messages, ``.env.example`` an
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Iterator, Set
+from typing import Annotated, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-CONFLICT = "settings_conflict"
+from llm_service.settings.problem import Problem
+
+LENIENT = {"lenient": True}
+"""Context of a validation that leaves conflicts alone: the caller asks for them, to name all that is wrong at once."""
 
 
 class Group(BaseModel):
-    """A group of settings that belong together; never changed once made."""
+    """Settings that belong together; never changed once made. Conflicting ones raise pydantic's ValidationError."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -27,10 +31,30 @@ class Group(BaseModel):
         str_strip_whitespace=True,
     )
 
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
+        """What is each right and wrong together.
 
-def conflict(*names: str, reason: str) -> PydanticCustomError:
-    """The error for settings that are each right and wrong together; ``names`` as the environment has them."""
-    return PydanticCustomError(CONFLICT, "{reason}", {"names": names, "reason": reason})
+        ``wrong``: fields that were given a wrong value and have their default here, so that what such a value asks
+        for can be named beside it.
+        """
+        return iter(())
+
+    @model_validator(mode="after")
+    def _agree(self, info: ValidationInfo) -> Self:
+        if info.context != LENIENT:
+            refuse(self.conflicts())
+        return self
+
+
+def refuse(problems: Iterator[Problem]) -> None:
+    """Raise one error for all of them, when there are any."""
+    if found := [f"{', '.join(problem.names)}: {problem.reason}" for problem in problems]:
+        raise PydanticCustomError("settings_conflict", "{reason}", {"reason": "; ".join(found)})
+
+
+def wrong_value(reason: str) -> PydanticCustomError:
+    """For a validator: the value is wrong for this reason, which is shown as it is."""
+    return PydanticCustomError("settings_value", "{reason}", {"reason": reason})
 
 
 def _lower(value: object) -> object:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Set
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from llm_service.settings.group import Group, Lowered, Uppered, conflict
+from llm_service.settings.group import Group, Lowered, Uppered
+from llm_service.settings.problem import Problem
+from llm_service.settings.properties import Properties
+from llm_service.settings.refused_properties import OF_CONSUMER, OF_PRODUCER, refusals
+
+_PROPERTIES = {
+    "expected": "name=value, several with commas or line ends between them, or a JSON object; "
+    "names as in librdkafka's CONFIGURATION.md",
+    "format": "password",
+}
 
 
 class KafkaSettings(Group):
@@ -115,10 +125,13 @@ class KafkaSettings(Group):
         validation_alias="KAFKA_SECURITY_PROTOCOL",
         description="How the brokers are spoken to.",
     )
-    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Uppered] = Field(
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None, Uppered
+    ] = Field(
         default=None,
         validation_alias="KAFKA_SASL_MECHANISM",
-        description="Login mechanism of the sasl_… protocols.",
+        description="Login mechanism of the sasl_… protocols; OAUTHBEARER is set up by sasl.oauthbearer.… in "
+        "KAFKA_CONSUMER_EXTRA.",
     )
     sasl_username: str | None = Field(
         default=None, validation_alias="KAFKA_SASL_USERNAME", description="User name of the SASL login."
@@ -130,16 +143,19 @@ class KafkaSettings(Group):
         default=None,
         validation_alias="KAFKA_SSL_CA_LOCATION",
         description="File with the certificates that brokers are verified by; unset: the system's.",
+        json_schema_extra={"expected": "a path"},
     )
     ssl_certificate_location: str | None = Field(
         default=None,
         validation_alias="KAFKA_SSL_CERTIFICATE_LOCATION",
         description="File with this client's certificate.",
+        json_schema_extra={"expected": "a path"},
     )
     ssl_key_location: str | None = Field(
         default=None,
         validation_alias="KAFKA_SSL_KEY_LOCATION",
         description="File with this client's private key.",
+        json_schema_extra={"expected": "a path"},
     )
     publish_timeout_s: float = Field(
         default=30.0,
@@ -157,47 +173,70 @@ class KafkaSettings(Group):
         description="Largest message this worker produces, in bytes; a larger result goes to the object store.",
     )
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    consumer_extra: Properties = Field(
+        default=(),
+        validation_alias="KAFKA_CONSUMER_EXTRA",
+        description="Further librdkafka properties of the consumer. Those of the connection (ssl.…, sasl.…, socket.…, "
+        "client.… and the like) are every other client's too, but what KAFKA_PRODUCER_EXTRA says otherwise.",
+        json_schema_extra=dict(_PROPERTIES),
+    )
+    producer_extra: Properties = Field(
+        default=(),
+        validation_alias="KAFKA_PRODUCER_EXTRA",
+        description="Further librdkafka properties of the producer.",
+        json_schema_extra=dict(_PROPERTIES),
+    )
+
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if self.group_protocol == "classic" and self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
-            raise conflict(
-                "KAFKA_HEARTBEAT_INTERVAL_MS",
-                "KAFKA_SESSION_TIMEOUT_MS",
-                reason="the heartbeat interval must be at most a third of the session timeout",
+            yield Problem(
+                ("KAFKA_HEARTBEAT_INTERVAL_MS", "KAFKA_SESSION_TIMEOUT_MS"),
+                "the heartbeat interval must be at most a third of the session timeout",
+            )
+        if self.group_protocol == "classic" and self.session_timeout_ms > self.max_poll_interval_ms:
+            yield Problem(
+                ("KAFKA_SESSION_TIMEOUT_MS", "KAFKA_MAX_POLL_INTERVAL_MS"),
+                "the session timeout must not be above the longest time between two polls",
             )
         if self.group_protocol == "consumer" and self.group_instance_id is not None:
-            raise conflict(
-                "KAFKA_GROUP_PROTOCOL",
-                "KAFKA_GROUP_INSTANCE_ID",
-                reason="a restarted static member is refused by the 'consumer' protocol until its session ends: "
+            yield Problem(
+                ("KAFKA_GROUP_PROTOCOL", "KAFKA_GROUP_INSTANCE_ID"),
+                "a restarted static member is refused by the 'consumer' protocol until its session ends: "
                 "use 'classic', or no instance id",
             )
         if self.dlq_topic in {self.tasks_topic, self.status_topic}:
-            raise conflict(
-                "KAFKA_DLQ_TOPIC", reason="dead letters need a topic of their own, or they come back as tasks"
+            yield Problem(
+                ("KAFKA_DLQ_TOPIC",), "dead letters need a topic of their own, or they come back as tasks"
             )
-        self._login_is_whole()
-        return self
+        if refused := refusals(self.consumer_extra, OF_CONSUMER):
+            yield Problem(("KAFKA_CONSUMER_EXTRA",), refused)
+        if refused := refusals(self.producer_extra, OF_PRODUCER):
+            yield Problem(("KAFKA_PRODUCER_EXTRA",), refused)
+        yield from self._login_conflicts(wrong)
 
-    def _login_is_whole(self) -> None:
+    def _login_conflicts(self, wrong: Set[str]) -> Iterator[Problem]:
         """A half-configured login must not fall back to none."""
-        login = {
-            "KAFKA_SASL_MECHANISM": self.sasl_mechanism,
-            "KAFKA_SASL_USERNAME": self.sasl_username,
-            "KAFKA_SASL_PASSWORD": self.sasl_password,
-        }
-        missing = [name for name, value in login.items() if value is None]
-        is_sasl = self.security_protocol.startswith("sasl_")
-        if is_sasl and missing:
-            raise conflict(*missing, reason=f"required by KAFKA_SECURITY_PROTOCOL={self.security_protocol}")
-        if not is_sasl and len(missing) < len(login):
-            given = [name for name in login if name not in missing]
-            raise conflict(
-                "KAFKA_SECURITY_PROTOCOL",
-                *given,
-                reason="a SASL login needs the protocol sasl_ssl or sasl_plaintext",
+        protocol, is_sasl = self.security_protocol, self.security_protocol.startswith("sasl_")
+        login: dict[str, str | None] = {"KAFKA_SASL_MECHANISM": self.sasl_mechanism}
+        if self.sasl_mechanism != "OAUTHBEARER":
+            password = self.sasl_password.get_secret_value() if self.sasl_password is not None else None
+            login |= {"KAFKA_SASL_USERNAME": self.sasl_username, "KAFKA_SASL_PASSWORD": password}
+        given = tuple(name for name, value in login.items() if value is not None)
+        if is_sasl and (missing := tuple(name for name in login if name not in given)):
+            yield Problem(missing, f"required by KAFKA_SECURITY_PROTOCOL={protocol}")
+        if not is_sasl and given and "security_protocol" not in wrong:
+            yield Problem(
+                ("KAFKA_SECURITY_PROTOCOL", *given),
+                "a SASL login needs the protocol sasl_ssl or sasl_plaintext",
+            )
+        extra = {name for name, _ in self.consumer_extra}
+        if self.sasl_mechanism == "OAUTHBEARER" and "sasl.oauthbearer.method" not in extra:
+            yield Problem(
+                ("KAFKA_SASL_MECHANISM", "KAFKA_CONSUMER_EXTRA"),
+                "OAUTHBEARER needs sasl.oauthbearer.method=oidc in KAFKA_CONSUMER_EXTRA, with the client's id, secret "
+                "and sasl.oauthbearer.token.endpoint.url",
             )
         if (self.ssl_certificate_location is None) != (self.ssl_key_location is None):
-            raise conflict(
-                "KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION", reason="each needs the other"
+            yield Problem(
+                ("KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION"), "each needs the other"
             )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from llm_service.errors import SettingsInvalid
-from llm_service.settings.layers import Layer, dotenv_layer, environment_layer
-from llm_service.settings.report import report
+from llm_service.settings.layers import DEFAULT, Layer
+from llm_service.settings.loading import checked, surroundings, third_parties_of
 from llm_service.settings.root import Settings
-from llm_service.settings.tree import walk
+from llm_service.settings.tree import names_in, walk
 
 
 def load_providers(
@@ -25,17 +23,11 @@ def load_providers(
     Names that are no setting of ours stay: they may be options of a third party's provider. Raises SettingsInvalid,
     naming every wrong setting among those that are read.
     """
+    known = names_in(Settings)
     left_out = _names_outside(("gigachat", "ollama"), kept=("LLM_PROVIDER",))
-    layers = (
-        Layer("default", fixed),
-        _without(left_out, environment_layer(environ)),
-        _without(left_out, dotenv_layer(env_file)),
-    )
-    try:
-        return Settings.from_layers(*layers)
-    except ValidationError as error:
-        # Without its cause: that holds the values, secret ones too.
-        raise SettingsInvalid(report(error, Settings, layers)) from None
+    around = surroundings(env_file, environ, known, third_parties_of(known))
+    layers = (Layer(DEFAULT, fixed), *(_without(left_out, layer) for layer in around))
+    return checked(layers, ())
 
 
 def _names_outside(groups: Collection[str], kept: Collection[str]) -> frozenset[str]:
@@ -43,5 +35,7 @@ def _names_outside(groups: Collection[str], kept: Collection[str]) -> frozenset[
     return frozenset(name for names in outside for name in names) - frozenset(kept)
 
 
-def _without(names: Collection[str], layer: Layer) -> Layer:
-    return Layer(layer.origin, {name: text for name, text in layer.values.items() if name not in names})
+def _without(names: Set[str], layer: Layer) -> Layer:
+    values = {name: text for name, text in layer.values.items() if name not in names}
+    problems = tuple(problem for problem in layer.problems if not names & set(problem.names))
+    return replace(layer, values=values, problems=problems)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterator, Set
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from llm_service.settings.group import Group, conflict
+from llm_service.settings.group import Group
+from llm_service.settings.problem import Problem
 
 
 class PostgresSettings(Group):
@@ -45,12 +46,8 @@ class PostgresSettings(Group):
         description="Most connections at once.",
     )
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if self.pool_min_size > self.pool_max_size:
-            raise conflict(
-                "POSTGRES_POOL_MIN_SIZE",
-                "POSTGRES_POOL_MAX_SIZE",
-                reason="the least must not be above the most",
+            yield Problem(
+                ("POSTGRES_POOL_MIN_SIZE", "POSTGRES_POOL_MAX_SIZE"), "the least must not be above the most"
             )
-        return self

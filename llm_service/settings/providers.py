@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr
 
-from llm_service.settings.group import Group, Uppered, conflict
+from llm_service.settings.group import Group, Uppered
+from llm_service.settings.problem import Problem
 
 _ADDRESS = r"^https?://[^\s/]+"
 _AN_ADDRESS = {"expected": "an address that begins with https:// or http://"}
@@ -153,8 +155,6 @@ class OllamaSettings(Group):
         """Whether there is a model to use."""
         return self.model is not None
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if "base_url" in self.model_fields_set and self.model is None:
-            raise conflict("OLLAMA_MODEL", reason="required by OLLAMA_BASE_URL")
-        return self
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
+        if "base_url" in self.model_fields_set | wrong and self.model is None:
+            yield Problem(("OLLAMA_MODEL",), "required by OLLAMA_BASE_URL")

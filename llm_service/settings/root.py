@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from llm_service.settings.group import conflict
+from llm_service.settings.families import family_of
+from llm_service.settings.group import refuse
 from llm_service.settings.kafka import KafkaSettings
-from llm_service.settings.layers import Layer, LayerSource, Origin
+from llm_service.settings.layers import DEFAULT, Layer
 from llm_service.settings.postgres import PostgresSettings
+from llm_service.settings.problem import Problem
+from llm_service.settings.properties import secrets_of, unverified
 from llm_service.settings.providers import GigaChatSettings, OllamaSettings
 from llm_service.settings.service import AppSettings, HttpSettings, LogSettings
 from llm_service.settings.storage import FileSettings, MinioSettings
@@ -28,12 +30,16 @@ _TLS_IS_OFF = (
     "TLS certificates of GigaChat are NOT verified (GIGACHAT_VERIFY_SSL=False): anyone on the way can read the key "
     "and the documents. Set GIGACHAT_CA_BUNDLE to the Russian Trusted Root CA and GIGACHAT_VERIFY_SSL=True."
 )
+_KAFKA_TLS_IS_OFF = (
+    "TLS certificates of the Kafka brokers are NOT verified ({properties} in {name}): anyone on the way can read and "
+    "change tasks and statuses. Set KAFKA_SSL_CA_LOCATION instead."
+)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the service, checked. ``Settings()`` is the defaults; ``load`` reads the surroundings."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", loc_by_alias=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     minio: MinioSettings = Field(default_factory=MinioSettings)
@@ -49,40 +55,27 @@ class Settings(BaseSettings):
     app: AppSettings = Field(default_factory=AppSettings)
 
     _values: Mapping[str, str] = PrivateAttr(default_factory=dict)
-    _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
+    _layers: Sequence[Layer] = PrivateAttr(default=())
+    _remarks: Sequence[str] = PrivateAttr(default=())
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind the caller's back: ``load`` hands its sources over itself."""
-        return (init_settings,)
-
-    @classmethod
-    def from_layers(cls, *layers: Layer) -> Self:
-        """Check the values of these layers, the first of which wins. Raises pydantic's ValidationError."""
-        sources = tuple(LayerSource(cls, layer) for layer in layers)
-        # By name in a dict: type checkers make the signature out of the fields alone.
-        arguments: dict[str, Any] = {"_build_sources": (sources, {})}
-        settings = cls(**arguments)
+    def remember(self, layers: Sequence[Layer], remarks: Sequence[str]) -> Self:
+        """Keep where the values came from (the first layer wins) and what is to be said about it; for ``load`` alone."""
         values: dict[str, str] = {}
-        origins: dict[str, Origin] = {}
         for layer in reversed(layers):
             values |= layer.values
-            origins |= dict.fromkeys(layer.values, layer.origin)
-        settings._values = MappingProxyType(values)
-        settings._origins = MappingProxyType(origins)
-        return settings
+        self._layers = tuple(layers)
+        self._values = MappingProxyType(values)
+        self._remarks = tuple(remarks)
+        return self
 
-    def origin(self, *names: str) -> Origin:
-        """Where the value of a setting with these names comes from."""
-        found = {self._origins.get(name, "default") for name in names}
-        return next((origin for origin in ("environment", ".env") if origin in found), "default")
+    def origin(self, *names: str) -> str:
+        """Where the value of the setting with these names comes from.
+
+        ``environment``, the path of the ``.env`` file, ``file /run/secrets/x``, or ``default``.
+        """
+        found = ((layer, name) for layer in self._layers for name in names if name in layer.values)
+        layer, name = next(found, (None, ""))
+        return DEFAULT if layer is None else layer.origin_of(name)
 
     def provider_options(self, name: str) -> Mapping[str, str]:
         """What environment and ``.env`` say for a provider of a third party.
@@ -90,7 +83,7 @@ class Settings(BaseSettings):
         For ``acme-cloud`` these are the values of the names that begin with ``ACME_CLOUD_``, under the rest
         of the name in lower case.
         """
-        prefix = name.upper().replace("-", "_").replace(".", "_") + "_"
+        prefix = family_of(name)
         return {
             key.removeprefix(prefix).lower(): value
             for key, value in self._values.items()
@@ -105,17 +98,20 @@ class Settings(BaseSettings):
         groups = (getattr(self, name) for name in type(self).model_fields)
         values = (getattr(group, name) for group in groups for name in type(group).model_fields)
         ours = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        properties = (secrets_of(extra) for extra in (self.kafka.consumer_extra, self.kafka.producer_extra))
         others = (text for name, text in self._values.items() if name.upper().endswith(_SECRET_ENDINGS))
-        return tuple(dict.fromkeys((*ours, *others)))
+        return tuple(dict.fromkeys((*ours, *(secret for each in properties for secret in each), *others)))
 
     def warnings(self) -> tuple[str, ...]:
         """What is in force and should not stay so, each in one sentence, to be said loudly at start."""
-        return tuple(sentence for _, sentence in self._unsafe())
+        return (*(sentence for _, sentence in self._unsafe()), *self._remarks)
 
     def _unsafe(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         if self.gigachat.configured and not self.gigachat.verify_ssl:
             found.append(("GIGACHAT_VERIFY_SSL", _TLS_IS_OFF))
+        if self.kafka.security_protocol in {"ssl", "sasl_ssl"}:
+            found.extend(self._unsafe_properties())
         secrets = {
             "MINIO_SECRET_KEY": self.minio.secret_key if self.minio.configured else None,
             "POSTGRES_PASSWORD": self.postgres.password if self.postgres.enabled else None,
@@ -127,14 +123,24 @@ class Settings(BaseSettings):
         )
         return found
 
-    @model_validator(mode="after")
-    def _is_fit_for_production(self) -> Self:
+    def _unsafe_properties(self) -> Iterator[tuple[str, str]]:
+        extras = {
+            "KAFKA_CONSUMER_EXTRA": self.kafka.consumer_extra,
+            "KAFKA_PRODUCER_EXTRA": self.kafka.producer_extra,
+        }
+        for name, extra in extras.items():
+            if properties := unverified(extra):
+                yield name, _KAFKA_TLS_IS_OFF.format(properties=", ".join(properties), name=name)
+
+    def conflicts(self) -> Iterator[Problem]:
+        """What groups say together that can't be: in production nothing unsafe is taken."""
         if self.app.is_production and (unsafe := self._unsafe()):
-            raise conflict(
-                "APP_ENV",
-                *(name for name, _ in unsafe),
-                reason="refused in production: " + " ".join(s for _, s in unsafe),
-            )
+            names = ("APP_ENV", *(name for name, _ in unsafe))
+            yield Problem(names, "refused in production: " + " ".join(sentence for _, sentence in unsafe))
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        refuse(self.conflicts())
         return self
 
 

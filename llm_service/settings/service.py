@@ -52,6 +52,12 @@ class AppSettings(Group):
         validation_alias="APP_ENV",
         description="Where this runs; 'production' refuses what is unsafe there (no TLS verification, default passwords).",
     )
+    secrets_dir: Path | None = Field(
+        default=None,
+        validation_alias="SECRETS_DIR",
+        description="Folder with a file per setting, named as it in any case; unset: /run/secrets where that "
+        "is there.",
+    )
     bootstrap_retry_delay_s: float = Field(
         default=2.0,
         validation_alias="BOOTSTRAP_RETRY_DELAY_SECONDS",

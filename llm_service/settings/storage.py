@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from llm_service.settings.group import CommaList, Group, conflict
+from llm_service.settings.group import CommaList, Group
+from llm_service.settings.problem import Problem
 
 
 class MinioSettings(Group):
@@ -87,20 +88,17 @@ class MinioSettings(Group):
         """Every bucket a task may name."""
         return frozenset((self.bucket_name, *self.allowed_buckets))
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if not self.enabled or self.folder is not None:
-            return self
-        if self.endpoint is None:
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
+        if not self.enabled or self.folder is not None or {"enabled", "folder"} & wrong:
+            return
+        if self.endpoint is None and "endpoint" not in wrong:
             if "enabled" in self.model_fields_set:
-                raise conflict(
-                    "MINIO_ENDPOINT", reason="required while MINIO_ENABLED=True and STORAGE_FOLDER is unset"
-                )
-            return self
+                reason = "required while MINIO_ENABLED=True and STORAGE_FOLDER is unset"
+                yield Problem(("MINIO_ENDPOINT",), reason)
+            return
         keys = {"MINIO_ACCESS_KEY": self.access_key, "MINIO_SECRET_KEY": self.secret_key}
-        if missing := [name for name, value in keys.items() if value is None]:
-            raise conflict(*missing, reason="required by MINIO_ENDPOINT")
-        return self
+        if missing := tuple(name for name, value in keys.items() if value is None):
+            yield Problem(missing, "required by MINIO_ENDPOINT")
 
 
 class FileSettings(Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -10,6 +11,18 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 from llm_service.settings.group import Group
+
+_LOGIN = re.compile(r"//[^/@\s]+@")
+
+_UNITS = {
+    "_ms": "milliseconds",
+    "_s": "seconds",
+    "_seconds": "seconds",
+    "_bytes": "bytes",
+    "_mb": "megabytes",
+    "_chars": "characters",
+    "num_ctx_max": "tokens",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,7 @@ class Setting:
     default: str
     """As it would be written; empty when unset."""
     secret: bool
+    """Whether its value is never shown."""
 
     @property
     def name(self) -> str:
@@ -48,7 +62,7 @@ def walk(root: type[BaseModel]) -> Iterator[Setting]:
                 names=names_of(inner),
                 title=title,
                 description=schema["description"],
-                expected=_expected(schema),
+                expected=_expected(name, schema),
                 default=written(inner.default) if inner.default_factory is None else "",
                 secret=_flat(schema).get("format") == "password",
             )
@@ -57,6 +71,14 @@ def walk(root: type[BaseModel]) -> Iterator[Setting]:
 def group_of(field: FieldInfo) -> type[Group]:
     """The group a field of the root holds."""
     return cast("type[Group]", field.annotation)
+
+
+def names_in(root: type[BaseModel]) -> frozenset[str]:
+    """Every name that is read."""
+    groups = (group_of(field) for field in root.model_fields.values())
+    return frozenset(
+        name for group in groups for field in group.model_fields.values() for name in names_of(field)
+    )
 
 
 def names_of(field: FieldInfo) -> tuple[str, ...]:
@@ -76,6 +98,11 @@ def written(value: object) -> str:
     return str(value)
 
 
+def without_login(text: str) -> str:
+    """The text with the user and password of an address in it hidden: ``http://<hidden>@host``."""
+    return _LOGIN.sub("//<hidden>@", text)
+
+
 def _flat(schema: Mapping[str, object]) -> Mapping[str, object]:
     """The schema of a value that is set: ``X | None`` is X here, as an empty text is unset."""
     choices = schema.get("anyOf")
@@ -85,7 +112,7 @@ def _flat(schema: Mapping[str, object]) -> Mapping[str, object]:
     return {**schema, **given}
 
 
-def _expected(schema: Mapping[str, object]) -> str:
+def _expected(field: str, schema: Mapping[str, object]) -> str:
     flat = _flat(schema)
     if "expected" in flat:
         return str(flat["expected"])
@@ -97,5 +124,11 @@ def _expected(schema: Mapping[str, object]) -> str:
     if word is None:
         return {"path": "a path", "password": "a secret"}.get(str(flat.get("format")), "text")
     if "minimum" in flat and "maximum" in flat:
-        return f"{word} from {flat['minimum']} to {flat['maximum']}"
+        return f"{word}{_unit(field)} from {flat['minimum']} to {flat['maximum']}"
     return word
+
+
+def _unit(field: str) -> str:
+    """A field's name ends with its unit; one without is a count."""
+    unit = next((unit for ending, unit in _UNITS.items() if field.endswith(ending)), None)
+    return f" of {unit}" if unit else ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import zlib
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from llm_service.settings.group import Group, Lowered, conflict
+from llm_service.settings.group import Group, Lowered
+from llm_service.settings.problem import Problem
 
 
 def worker_id_for(hostname: str, pid: int) -> str:
@@ -150,12 +152,9 @@ class RetrySettings(Group):
         description="Seconds one call may take as a whole.",
     )
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if self.initial_delay_s > self.max_delay_s:
-            raise conflict(
-                "LLM_RETRY_INITIAL_DELAY",
-                "LLM_RETRY_MAX_DELAY",
-                reason="the first wait must not be above the longest",
+            yield Problem(
+                ("LLM_RETRY_INITIAL_DELAY", "LLM_RETRY_MAX_DELAY"),
+                "the first wait must not be above the longest",
             )
-        return self

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import copy_context
 
+from llm_service.events import end_task
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ports import Delivery
 
@@ -37,9 +39,11 @@ class TaskIntake:
             return  # unfinished, so never committed: another worker gets them
         for delivery in deliveries:
             course = Course(delivery)
-            task = asyncio.create_task(self._run(course))
+            context = copy_context()
+            task = asyncio.create_task(self._run(course), context=context)
             self._running[task] = course
-            task.add_done_callback(self._forget)
+            # In the task's own context: what is said of a failed life says whose.
+            task.add_done_callback(self._forget, context=context)
 
     async def revoke(self, is_gone: Callable[[Delivery], bool]) -> None:
         gone = [task for task, course in self._running.items() if is_gone(course.delivery)]
@@ -77,3 +81,4 @@ class TaskIntake:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "the life of a task failed", "exception": task.exception(), "task": task}
             )
+        end_task()

@@ -103,6 +103,7 @@ class TaskLife:
         )
         who = envelope.identity()
         ref = events.TaskRef(who.task_id, who.trace_id, delivery.topic, delivery.partition, delivery.offset)
+        events.begin_task(ref)
         case = _Case(delivery, who, ref, course)
         done = False
         try:

@@ -85,7 +85,7 @@ def of_kafka(stage: Stage) -> list[Refusal]:
             "properties librdkafka refuses",
             {"KAFKA_SECURITY_PROTOCOL": "ssl", "KAFKA_SSL_CA_LOCATION": "/nobody/made/this.pem"},
             CONFIG,
-            ("Kafka's client refuses the settings", "ssl.ca.location"),
+            ("KAFKA_SSL_CA_LOCATION=", "/nobody/made/this.pem", "can't be read: No such file"),
         ),
     ]
 
@@ -154,7 +154,7 @@ def of_settings(folder: Path) -> list[Refusal]:
             ("broken.yaml", "7", "nobody"),
         ),
         Refusal(
-            "no such provider", {"LLM_PROVIDER": "chatty"}, CONFIG, ("LLM_PROVIDER=chatty", "extractive")
+            "no such provider", {"LLM_PROVIDER": "chatty"}, CONFIG, ("LLM_PROVIDER='chatty'", "extractive")
         ),
     ]
 

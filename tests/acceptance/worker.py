@@ -26,7 +26,7 @@ class Worker:
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.port = _free_port()
         self.log = log
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HTTP_PORT": str(self.port),
             "PYTHONWARNINGS": "default",
@@ -40,7 +40,7 @@ class Worker:
             # In a folder of its own: no .env of the checkout is read.
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "main.py")],
-                env=self._environment,
+                env=self.environment,
                 cwd=self.log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

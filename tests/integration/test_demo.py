@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -171,15 +170,14 @@ def test_no_escape_sequence_of_a_model_or_a_name_reaches_the_terminal(
     tmp_path: Path, model: StandinProcess, form: str | None
 ) -> None:
     model.tell(kind="chat", answer="red \x1b[31m title \x1b]0;gone\x07 \x9b2J turned \u202e end")
-    # This name is refused by the worker: an object's key holds no control characters.
-    refused, taken = tmp_path / "a\x1b[2Jb.txt", tmp_path / "b.txt"
-    for document in (refused, taken):
+    # A worker refuses a key with control characters: the key is made without them, the name is told as it is.
+    hostile, plain = tmp_path / "a\x1b[2Jb.txt", tmp_path / "b.txt"
+    for document in (hostile, plain):
         document.write_text("Text")
-    with demo(tmp_path, *([form] if form else []), refused, taken, environment=_uses(model)) as running:
+    with demo(tmp_path, *([form] if form else []), hostile, plain, environment=_uses(model)) as running:
         code, out, _ = running.finish()
-    assert code == 1
-    assert "file_path_refused" in out
-    assert " title " in out
+    assert code == 0
+    assert out.count(" title ") == 2
     assert not set(out) & {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
@@ -254,11 +252,11 @@ def test_kept_it_takes_tasks_from_another_terminal_as_it_says(tmp_path: Path) ->
             check=True,
         )
         result = running.event("result")
-        assert sent.stdout == f"sent {result['task_id']}\n"
+        told = json.loads(sent.stdout.splitlines()[-1])
+        assert (told["task_id"], told["name"]) == (result["task_id"], "SUCCESS")
         assert json.loads(result["body"]["result"])["Статус"] == "Успешно"
 
-        shutil.copy(MINUTES, Path(keeping["bucket_folder"]) / "own.txt")
-        words = [*shlex.split(keeping["command"])[:-2], "documents/own.txt", "1"]
+        words = [*shlex.split(keeping["command"])[:-2], "1", str(MINUTES)]
         subprocess.run(words, capture_output=True, timeout=LIMIT_S, check=True)
         assert "QUARTERLY" in running.event("result")["body"]["result"]
         assert running.interrupt()[0] == 130

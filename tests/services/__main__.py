@@ -1,7 +1,7 @@
 """The test bed by hand.
 
 python -m tests.services up [kafka minio postgres ollama]      start them, print their addresses, keep them until Ctrl-C
-python -m tests.services prepare [kafka minio ...]             build what they need, so that the next start is quick
+python -m tests.services prepare [kafka minio ... image]       build what they need, so that the next start is quick
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from types import FrameType
 
 import click
 
+from tests.services import image
 from tests.services.bed import NAMES, Bed
+from tests.services.cache import Cache
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
 from tests.services.ollama import Ollama
@@ -23,6 +25,7 @@ from tests.services.runtime import Unavailable
 from tests.services.service import Service
 from tests.services.wishes import Wishes
 
+_IMAGE = "image"
 _names = click.argument("names", nargs=-1, type=click.Choice(NAMES))
 
 
@@ -59,14 +62,22 @@ def up(names: Sequence[str]) -> None:
 
 
 @main.command()
-@_names
+@click.argument("names", nargs=-1, type=click.Choice([*NAMES, _IMAGE]))
 def prepare(names: Sequence[str]) -> None:
-    """Build what the services need (all when none is named) and is not in the cache yet."""
-    bed = Bed(Wishes.read(), _say)
-    bed.prepare(names or NAMES)
-    for name, reason in bed.report().items():
+    """Build what the services need (all, and the image, when none is named) and is not in the cache yet."""
+    wishes = Wishes.read()
+    bed = Bed(wishes, _say)
+    wanted = names or (*NAMES, _IMAGE)
+    bed.prepare([name for name in NAMES if name in wanted])
+    missing = dict(bed.report())
+    if _IMAGE in wanted:
+        try:
+            image.build(Cache(wishes.cache, _say))
+        except Unavailable as error:
+            missing[_IMAGE] = str(error)
+    for name, reason in missing.items():
         _say(f"{name}: {reason}")
-    sys.exit(1 if bed.report() else 0)
+    sys.exit(1 if missing else 0)
 
 
 def addresses(service: Service) -> Sequence[str]:

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{MARKER}: needs a real service, or is in a folder of tests that do")
-    config.stash[_BED] = Bed(Wishes.read(), lambda line: _say(config, line))
+    config.stash[_BED] = Bed(Wishes.read(), lambda line: say(config, line))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -158,7 +158,8 @@ def _give_up(config: pytest.Config, reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _say(config: pytest.Config, line: str) -> None:
+def say(config: pytest.Config, line: str) -> None:
+    """Tell the terminal what is being built, which may take minutes."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if isinstance(reporter, pytest.TerminalReporter):
         reporter.ensure_newline()

@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 
-from tests.standins.certificates import make_certificates
+from tests.standins.certificates import LIFE, make_certificates
 from tests.standins.request_log import LoggedRequest, read_log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,10 +101,11 @@ def gigachat(
     instant: bool = False,
     bodies: bool = False,
     token_life_s: float = 1800,
+    certificate_ends_in: timedelta = LIFE,
 ) -> Iterator[GigaChatProcess]:
     """Run GigaChat's stand-in over TLS. ``bodies`` logs what was sent, which a storm does not want."""
     with _folder(folder) as place:
-        certificates = make_certificates(place)
+        certificates = make_certificates(place, certificate_ends_in)
         log = place / "gigachat.jsonl"
         arguments = ["--log", str(log), "--port", str(port), "--token-life", str(token_life_s)]
         arguments += ["--certificate", str(certificates.certificate), "--key", str(certificates.key)]

@@ -28,7 +28,10 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
     """What is found at POSTGRES_HOST, within 8 s."""
     found = Collection("postgres")
     if not settings.postgres.enabled:
-        found.skipped("connection", "not used: POSTGRES_ENABLED=False")
+        found.skipped(
+            "connection",
+            "not configured: set POSTGRES_ENABLED=True and POSTGRES_HOST to keep a log of tasks there",
+        )
         return found.findings
     config = replace(
         postgres_config(settings), connect_timeout_s=_CONNECT_S, statement_timeout_s=_STATEMENT_S
@@ -43,6 +46,12 @@ async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None
         facts = await survey(config, clock)
     except Unreached as error:
         found.failed("connection", error.seen, error.remedy)
+    except TimeoutError:
+        found.failed(
+            "connection",
+            f"{config.host}:{config.port} takes the connection and says nothing that PostgreSQL would say",
+            f"See whether the server hangs, or something else has that port: correct {_SETTINGS}.",
+        )
     except DATABASE_ERRORS as error:
         diagnosis = diagnose(error, config)
         found.failed("connection", diagnosis.seen, diagnosis.remedy)
@@ -50,7 +59,7 @@ async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None
         tls = "with" if facts.encrypted else "without"
         found.ok(
             "connection",
-            f"PostgreSQL {facts.version}, database {config.database}, {tls} TLS",
+            f"PostgreSQL {facts.version.partition(' ')[0]}, database {config.database}, {tls} TLS",
             facts.seconds,
         )
         _look_at_table(facts, config, found)

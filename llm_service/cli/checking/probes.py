@@ -20,7 +20,6 @@ MODULES: Mapping[str, str] = {
 
 # Each probe bounds its waits so that 10 s are enough; this is for one that does not.
 LIMIT_S = 12.0
-_NOT_CONFIGURED = "not configured: "
 
 
 class ProbeTooSlow(ServiceError):
@@ -63,12 +62,12 @@ async def _bounded(name: str, probe: Probe, settings: Settings, clock: Clock) ->
         raise
     except ProbeTooSlow:
         seen = f"did not end within {LIMIT_S:.0f} s"
-        return [Finding(name, "check", Verdict.FAILED, seen, f"see whether {name} hangs, and ask again")]
+        return [Finding(name, "check", Verdict.FAILED, seen, f"See whether {name} hangs, and check again.")]
     except ServiceError as error:
-        return [Finding(name, "check", Verdict.FAILED, error.message, "as it says; then ask again")]
+        return [Finding(name, "check", Verdict.FAILED, error.message, "Do as it says, then check again.")]
     except Exception as error:  # one probe's bug must not hide what the others have found
         seen = f"the check itself broke ({type(error).__name__}: {error})"
-        return [Finding(name, "check", Verdict.FAILED, seen, "report this as a bug of llm-service")]
+        return [Finding(name, "check", Verdict.FAILED, seen, "Report this as a bug of llm-service.")]
 
 
 def _as_asked(findings: Sequence[Finding]) -> Sequence[Finding]:
@@ -79,8 +78,8 @@ def _as_asked(findings: Sequence[Finding]) -> Sequence[Finding]:
             finding.component,
             finding.subject,
             Verdict.FAILED,
-            "not configured, so there is nothing to check",
-            finding.seen.removeprefix(_NOT_CONFIGURED),
+            finding.seen,
+            f"Set what it needs, or leave {finding.component} out of the command.",
         )
         for finding in findings
     ]

@@ -58,4 +58,6 @@ def summary_line(findings: Sequence[Finding]) -> str:
 
 def duration(seconds: float) -> str:
     """``3 ms``, ``1.2 s``."""
+    if seconds < 0.001:
+        return "<1 ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from llm_service.cli.demonstration.arrivals import FAILED, PROCESSING, SUCCESS, Arrival
-
-PENDING = 1
+from llm_service.cli.watching.arrival import Arrival
+from llm_service.contract.status import Status
 
 
 @dataclass(slots=True)
@@ -21,7 +20,7 @@ class Row:
     sent_at: float
     processing_at: float | None = None
     ended_at: float | None = None
-    status: int = PENDING
+    status: Status = Status.PENDING
     body: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -80,10 +79,10 @@ class Board:
         if row.ended_at is not None or arrival.status <= row.status:
             return None
         row.status = arrival.status
-        if arrival.status == PROCESSING:
+        if arrival.status is Status.PROCESSING:
             row.processing_at = arrival.at
         if arrival.is_terminal:
-            row.ended_at, row.body = arrival.at, arrival.body
+            row.ended_at, row.body = arrival.at, arrival.fields
         return row
 
     def summary(self) -> Summary:
@@ -92,12 +91,12 @@ class Board:
         begin = min((row.sent_at for row in self._rows.values()), default=0.0)
         return Summary(
             tasks=len(self._rows),
-            succeeded=self._count(SUCCESS),
-            failed=self._count(FAILED),
+            succeeded=self._count(Status.SUCCESS),
+            failed=self._count(Status.FAILED),
             median_s=median(times) if times else None,
             max_s=max(times, default=None),
             total_s=max(ends) - begin if ends else None,
         )
 
-    def _count(self, status: int) -> int:
-        return sum(row.status == status for row in self._rows.values())
+    def _count(self, status: Status) -> int:
+        return sum(row.status is status for row in self._rows.values())

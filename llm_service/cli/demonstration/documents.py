@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from llm_service.cli.printable import printable_line
+from llm_service.cli.submission.source import SourceFile
 from llm_service.samples import SAMPLES
 
 _LETTER_WORDS = ("letter", "envelope", "письм", "конверт")
@@ -17,22 +15,16 @@ _LETTER, _SUMMARY = 3, 1
 DOCUMENTS_EXTRA = "llm-service[documents]"
 
 
-class DocumentUnusable(Exception):  # named for what happened
-    """A file that was given can't be used; the text says which and why."""
-
-
 @dataclass(frozen=True, slots=True)
 class DemoDocument:
     """A file and the prompt it is asked with."""
 
-    path: Path
-    name: str
-    size: int
+    source: SourceFile
     prompt_id: int
 
     @property
-    def content_type(self) -> str:
-        return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+    def name(self) -> str:
+        return self.source.name
 
 
 def reads_documents() -> bool:
@@ -43,7 +35,7 @@ def reads_documents() -> bool:
 def choose(files: Sequence[Path], prompt_id: int | None, *, has_documents: bool) -> tuple[DemoDocument, ...]:
     """The given files, or the samples when none is given: without the extra, those that are text.
 
-    Raises DocumentUnusable for the first that can't be read.
+    Raises SourceUnusable for the first that can't be read.
     """
     if not files:
         samples = [sample for sample in SAMPLES if has_documents or sample.path.suffix == ".txt"]
@@ -57,16 +49,4 @@ def _suiting(path: Path) -> int:
 
 
 def _document(path: Path, prompt_id: int) -> DemoDocument:
-    shown = printable_line(os.fsencode(path).decode("utf-8", "replace"))
-    if path.is_dir():
-        raise DocumentUnusable(f"{shown} is a folder: name the files in it")
-    if path.exists() and not path.is_file():
-        raise DocumentUnusable(f"{shown} is no regular file")
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DocumentUnusable(f"{shown} can't be read: {reason}") from error
-    # A name that is no UTF-8 can't be said in JSON; a producer would send it like this.
-    return DemoDocument(path, os.fsencode(path.name).decode("utf-8", "replace"), size, prompt_id)
+    return DemoDocument(SourceFile.of(path), prompt_id)

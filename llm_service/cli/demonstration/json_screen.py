@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
-from llm_service.cli.demonstration.answer import read_error
-from llm_service.cli.demonstration.arrivals import FAILED, NAMES
 from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.keeping import Keeping
 from llm_service.cli.demonstration.screen import Opening
 from llm_service.cli.printable import json_line
+from llm_service.cli.watching.answer import read_error
+from llm_service.contract.status import Status
 
 
 class JsonScreen:
@@ -46,7 +46,7 @@ class JsonScreen:
             task_id=row.task_id,
             document=row.document,
             status=row.status,
-            name=NAMES[row.status],
+            name=row.status.name,
             seconds=round(seconds or 0.0, 4),
         )
         if self._shows_results and row.ended_at is not None:
@@ -87,7 +87,7 @@ class JsonScreen:
         """Nothing was changed."""
 
     def _result(self, row: Row) -> None:
-        failed = {"error_message": read_error(row.body)} if row.status == FAILED else {}
+        failed = {"error_message": read_error(row.body)} if row.status is Status.FAILED else {}
         self._say(
             "result",
             task_id=row.task_id,

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_SEND = (
-    "import json, sys, uuid; from confluent_kafka import Producer; "
-    "path, prompt, key = sys.argv[1], sys.argv[2], str(uuid.uuid4()); "
-    'p = Producer({{"bootstrap.servers": "{bootstrap}"}}); '
-    'p.produce("{topic}", json.dumps({{"storage_path": path}}), key=key, '
-    'headers={{"status": "1", "trace_id": str(uuid.uuid4()), "prompt_id": prompt}}); '
-    'print("sent", key) if p.flush(10) == 0 else sys.exit("no broker answers: has the demo ended?")'
-)
+_PROGRAM = "llm-service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +20,34 @@ class Keeping:
     status_topic: str
     bucket: str
     bucket_folder: Path
-    example_path: str
-    """A storage path that is there already."""
+    example: Path
+    """A document that can be sent again."""
     example_prompt: int
 
     def command(self) -> str:
-        """One line for a shell: produces a task for the example file by what this Python has installed."""
-        code = _SEND.format(bootstrap=self.bootstrap, topic=self.topic)
-        return shlex.join([sys.executable, "-c", code, self.example_path, str(self.example_prompt)])
+        """One line for a shell, in any folder: sends the example by ``submit``, whatever a ``.env`` there says."""
+        return shlex.join(
+            [
+                "env",
+                f"KAFKA_BOOTSTRAP_SERVERS={self.bootstrap}",
+                f"KAFKA_TASKS_TOPIC={self.topic}",
+                f"KAFKA_STATUS_TOPIC={self.status_topic}",
+                f"STORAGE_FOLDER={self.bucket_folder.parent}",
+                f"MINIO_BUCKET_NAME={self.bucket}",
+                str(Path(sys.executable).with_name(_PROGRAM)),
+                "submit",
+                "--env-file",
+                os.devnull,
+                "--watch",
+                "--prompt-id",
+                str(self.example_prompt),
+                str(self.example.absolute()),
+            ]
+        )
 
     def hint(self) -> str:
         """What to change for a file of one's own."""
         return (
-            f"Its last two words are the file and the prompt: for your own report.pdf copy it into that folder "
-            f"and write {self.bucket}/report.pdf instead."
+            "Its last words are the prompt and the file: put your own there. --prompt 'What is this about?' asks in "
+            "your own words."
         )

@@ -7,19 +7,17 @@ from pathlib import Path
 from rich import box
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from llm_service.cli.demonstration.answer import Answer, Fields, read_answer, read_error
-from llm_service.cli.demonstration.arrivals import FAILED, NAMES, SUCCESS
-from llm_service.cli.demonstration.board import PENDING, Board, Row
+from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.keeping import Keeping
-from llm_service.cli.demonstration.screen import Opening, honest_lines, shorten, summary_line
+from llm_service.cli.demonstration.screen import Opening, honest_lines, summary_line
 from llm_service.cli.printable import printable, printable_line
+from llm_service.cli.watching.answer_shown import STYLES, answer_panel
+from llm_service.contract.status import Status
 
-_STYLES = {SUCCESS: "green", FAILED: "red"}
 _DASH = "—"
 # The three columns of times, three characters between each two of the five, and two edges.
 _TIMES_WIDTH = 7 + 10 + 16 + 4 * 3 + 2
@@ -75,10 +73,8 @@ class LiveScreen:
 
     def keeping(self, keeping: Keeping) -> None:
         self._shows_answers = True
-        self._print(Text("\nThe worker goes on until Ctrl-C. Drop files into", "bold"))
+        self._print(Text("\nThe worker goes on until Ctrl-C. Send a file from another terminal:", "bold"))
         # Without wrapping: it is there to be copied.
-        self._console.print(Text(str(keeping.bucket_folder)), soft_wrap=True)
-        self._print(Text("and send a task from another terminal:", "bold"))
         self._console.print(Text(keeping.command()), soft_wrap=True)
         self._print(Text(keeping.hint() + "\n", "dim"))
 
@@ -93,7 +89,7 @@ class LiveScreen:
 
     def _follow(self, row: Row) -> None:
         line = Text(f"{row.task_id[:8]}  ", "dim")
-        line.append(f"{row.status} {NAMES[row.status]}", _STYLES.get(row.status, "cyan"))
+        line.append(f"{row.status.value} {row.status.name}", STYLES[row.status])
         self._print(line)
         if row.ended_at is not None:
             self._answer(row)
@@ -114,23 +110,17 @@ class LiveScreen:
 
     def _trail(self, row: Row) -> tuple[RenderableType, RenderableType, RenderableType]:
         sent = Text("sent", "cyan")
-        if row.status == PENDING:
+        if row.status is Status.PENDING:
             return sent, self._spinner, Text()
         begun = row.processing_after
         processing = Text(_DASH, "dim") if begun is None else Text(f"{begun:.2f} s", "cyan")
         if row.seconds is None:
             return sent, processing, self._spinner
-        outcome = Text(f"{NAMES[row.status]} {row.seconds:6.2f} s", _STYLES[row.status])
+        outcome = Text(f"{row.status.name} {row.seconds:6.2f} s", STYLES[row.status])
         return sent, processing, outcome
 
     def _answer(self, row: Row) -> None:
-        title = Text(printable_line(row.document), "bold")
-        if row.prompt:
-            title.append(f" · {printable_line(row.prompt)}", "dim")
-        style = _STYLES.get(row.status, "yellow")
-        self._print(
-            Panel(_content(row), title=title, title_align="left", border_style=style, box=box.ROUNDED)
-        )
+        self._print(answer_panel(row.document, row.prompt, row.status, row.body))
 
     def _stop_live(self) -> None:
         if self._live is not None:
@@ -139,22 +129,3 @@ class LiveScreen:
 
     def _print(self, what: RenderableType) -> None:
         self._console.print(what)
-
-
-def _content(row: Row) -> RenderableType:
-    if row.status == FAILED:
-        return Text(printable(read_error(row.body)), "red")
-    if row.status != SUCCESS:
-        return Text("no answer came", "yellow")
-    return _readable(read_answer(row.body))
-
-
-def _readable(answer: Answer) -> RenderableType:
-    if not isinstance(answer, Fields):
-        return Text(printable(shorten(answer.text)).strip())
-    fields = Table.grid(padding=(0, 2))
-    fields.add_column(style="cyan", overflow="fold", max_width=28)
-    fields.add_column(overflow="fold")
-    for name, value in answer.rows:
-        fields.add_row(Text(printable_line(name)), Text(printable(shorten(value))))
-    return fields

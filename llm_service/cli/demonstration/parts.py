@@ -40,6 +40,7 @@ class EmbeddedParts:
         self._folder = WorkFolder(Path(tempfile.gettempdir()))
         self._broker: EmbeddedBroker | None = None
         self._log: TextIO | None = None
+        self._written: logging.Log | None = None
         self._service: Service | None = None
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -56,7 +57,7 @@ class EmbeddedParts:
         Raises SettingsInvalid, BootstrapFailed, ConsumerFatal.
         """
         self._log = self.log_path.open("w", encoding="utf-8")
-        logging.configure(logging.LogPolicy(secrets=settings.secrets()), self._log)
+        self._written = logging.configure(logging.LogPolicy(secrets=settings.secrets()), self._log)
         observe = fan_out(LogObserver(), self._on_event)
         self._service = Service(settings, self._clock, self._rng, observe, survey_s=_SURVEY_S)
         await self._service.start()
@@ -120,9 +121,9 @@ class EmbeddedParts:
 
     def keep_log(self) -> Path | None:
         """A copy of the worker's log outside of the folder; None when there is none yet."""
-        if self._log is None:
+        if self._written is None:
             return None
-        self._log.flush()
+        self._written.wait_written()
         made, name = tempfile.mkstemp(prefix="llm-service-demo-", suffix=".log")
         with open(made, "wb") as copy, self.log_path.open("rb") as log:  # noqa: PTH123 # a descriptor, not a path
             shutil.copyfileobj(log, copy)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
-from llm_service.cli.demonstration.answer import Fields, read_answer, read_error
-from llm_service.cli.demonstration.arrivals import FAILED, NAMES, SUCCESS
-from llm_service.cli.demonstration.board import PENDING, Board, Row
+from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.keeping import Keeping
-from llm_service.cli.demonstration.screen import Opening, honest_lines, shorten, summary_line
+from llm_service.cli.demonstration.screen import Opening, honest_lines, summary_line
 from llm_service.cli.printable import printable, printable_line
+from llm_service.cli.watching.answer_shown import answer_lines
+from llm_service.contract.status import Status
 
 
 class PlainScreen:
@@ -30,10 +30,12 @@ class PlainScreen:
         self._say(f"Kafka: embedded, {opening.bootstrap}. Object store: {opening.bucket_folder}")
 
     def changed(self, board: Board, row: Row) -> None:
-        seconds = row.seconds if row.status in {SUCCESS, FAILED} else row.processing_after
-        time = f"{seconds:7.2f} s" if seconds is not None and row.status != PENDING else f"{0:7.2f} s"
+        seconds = row.seconds if row.ended_at is not None else row.processing_after
+        time = (
+            f"{seconds:7.2f} s" if seconds is not None and row.status is not Status.PENDING else f"{0:7.2f} s"
+        )
         name = printable_line(row.document)
-        self._say(f"{time}  {row.status} {NAMES[row.status]:<10}  {row.task_id[:8]}  {name}")
+        self._say(f"{time}  {row.status.value} {row.status.name:<10}  {row.task_id[:8]}  {name}")
         if self._shows_answers and row.ended_at is not None:
             self._answer(row)
 
@@ -47,8 +49,8 @@ class PlainScreen:
 
     def keeping(self, keeping: Keeping) -> None:
         self._shows_answers = True
-        self._say(f"\nThe worker goes on until Ctrl-C. Drop files into\n  {keeping.bucket_folder}")
-        self._say(f"and send a task from another terminal:\n  {keeping.command()}\n{keeping.hint()}\n")
+        self._say("\nThe worker goes on until Ctrl-C. Send a file from another terminal:")
+        self._say(f"  {keeping.command()}\n{keeping.hint()}\n")
 
     def complain(self, message: str, log: Path | None) -> None:
         self._out.flush()
@@ -61,23 +63,7 @@ class PlainScreen:
 
     def _answer(self, row: Row) -> None:
         self._say(f"\n{printable_line(row.document)}" + (f" — {row.prompt}" if row.prompt else ""))
-        self._say("\n".join(f"  {line}" for line in _lines(row)))
+        self._say("\n".join(f"  {line}" for line in answer_lines(row.status, row.body)))
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
-
-
-def _lines(row: Row) -> list[str]:
-    if row.status == FAILED:
-        return [f"FAILED: {printable_line(read_error(row.body))}"]
-    if row.status != SUCCESS:
-        return ["no answer came"]
-    answer = read_answer(row.body)
-    if isinstance(answer, Fields):
-        return [line for name, value in answer.rows for line in _field(name, value)]
-    return printable(shorten(answer.text)).split("\n")
-
-
-def _field(name: str, value: str) -> list[str]:
-    first, *more = printable(shorten(value)).split("\n")
-    return [f"{printable_line(name)}: {first}", *(f"  {line}" for line in more)]

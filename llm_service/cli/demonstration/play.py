@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from collections.abc import Sequence
@@ -10,15 +11,18 @@ from datetime import timedelta
 from pathlib import Path
 
 from llm_service.cli.demonstration.answering import Answering, find_answering
-from llm_service.cli.demonstration.arrivals import StatusReader
 from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.documents import DemoDocument
 from llm_service.cli.demonstration.keeping import Keeping
 from llm_service.cli.demonstration.parts import BUCKET, STATUS_TOPIC, TASKS_TOPIC, EmbeddedParts
 from llm_service.cli.demonstration.screen import Opening, Screen
-from llm_service.cli.demonstration.submission import Store, Submitter
 from llm_service.cli.exit_codes import ExitCode
 from llm_service.cli.interrupt import Interrupt
+from llm_service.cli.submission.order import TaskOrder
+from llm_service.cli.submission.sending import sending
+from llm_service.cli.watching.reader import StatusReader
+from llm_service.cli.watching.start import Edge
+from llm_service.container.kafka import connection_config, topic_names
 from llm_service.errors import (
     BootstrapFailed,
     DependencyUnavailable,
@@ -29,6 +33,7 @@ from llm_service.errors import (
     ServiceError,
     SettingsInvalid,
 )
+from llm_service.kafka.topics import find_status_topic
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
@@ -38,7 +43,10 @@ from llm_service.settings.part import load_providers
 _DEADLINE = timedelta(minutes=15)
 # The worker itself ends a task at its deadline; this long after nothing is to be expected any more.
 _PATIENCE = timedelta(seconds=30)
-_ASSIGN_S = 10.0
+_BROKER_S = 10.0
+_READ_S = 0.1
+# The embedded broker looks for something new only when a fetch ends.
+_FETCH_WAIT_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,6 @@ class Performance:
         self._screen = screen
         self._board = Board()
         self._catalogue = Catalogue.load(None)
-        self._paths: list[str] = []
 
     async def run(self) -> int:
         """Raises ServiceError for what keeps the demonstration from going on."""
@@ -106,15 +113,15 @@ class Performance:
                 len(self._wanted.documents),
             )
         )
-        reader = StatusReader(self._parts.bootstrap, STATUS_TOPIC, self._wanted.clock)
+        reader = await self._reader(settings)
         try:
-            reader.assign(_ASSIGN_S)
+            await reader.open(Edge.BEGINNING)
             await self._parts.start_worker(settings)
-            await self._submit()
+            await self._submit(settings)
             await self._follow_to_the_end(reader)
             return await self._conclude(reader)
         finally:
-            reader.close()
+            await reader.close()
 
     async def _find_answering(self) -> Answering:
         settings = load_providers({}, self._wanted.env_file)
@@ -127,23 +134,22 @@ class Performance:
         fixed = {**self._parts.fixed_settings(), "LLM_PROVIDER": answering.name}
         return load_providers(fixed, self._wanted.env_file)
 
-    async def _submit(self) -> None:
-        store = Store(self._parts.bucket_folder, BUCKET)
-        submitter = Submitter(self._parts.bootstrap, TASKS_TOPIC, store, lambda: str(uuid.uuid4()))
+    async def _reader(self, settings: Settings) -> StatusReader:
+        connection = connection_config(settings)
+        topic = await asyncio.to_thread(find_status_topic, connection, topic_names(settings), _BROKER_S)
+        return StatusReader(connection, topic, self._wanted.clock, fetch_wait_ms=_FETCH_WAIT_MS)
+
+    async def _submit(self, settings: Settings) -> None:
         deadline = self._wanted.clock.now() + _DEADLINE
-        for document in self._wanted.documents:
-            try:
-                path = await submitter.upload(document)
-            except OSError as error:
-                raise FileError(
-                    f"{document.name} can't be copied into the store: {error.strerror}"
-                ) from error
-            began = self._wanted.clock.monotonic()
-            task_id = await submitter.send(document, path, deadline)
-            row = Row(task_id, document.name, self._prompt_name(document.prompt_id), began)
-            self._paths.append(path)
-            self._board.sent(row)
-            self._screen.changed(self._board, row)
+        async with sending(settings, self._wanted.clock, lambda: str(uuid.uuid4())) as sender:
+            for document in self._wanted.documents:
+                stored = await sender.upload(document.source)
+                began = self._wanted.clock.monotonic()
+                order = TaskOrder(prompt_id=document.prompt_id, deadline_at=deadline)
+                sent = await sender.send(order, [stored])
+                row = Row(sent.task_id, document.name, self._prompt_name(document.prompt_id), began)
+                self._board.sent(row)
+                self._screen.changed(self._board, row)
 
     def _prompt_name(self, prompt_id: int) -> str:
         try:
@@ -157,7 +163,7 @@ class Performance:
             await self._follow(reader)
 
     async def _follow(self, reader: StatusReader) -> None:
-        for arrival in await reader.read():
+        for arrival in await reader.read(_READ_S):
             row = self._board.place(arrival)
             if row is not None:
                 self._screen.changed(self._board, row)
@@ -185,6 +191,6 @@ class Performance:
             status_topic=STATUS_TOPIC,
             bucket=BUCKET,
             bucket_folder=self._parts.bucket_folder,
-            example_path=self._paths[0],
+            example=self._wanted.documents[0].source.path,
             example_prompt=self._wanted.documents[0].prompt_id,
         )

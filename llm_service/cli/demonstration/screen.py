@@ -11,9 +11,6 @@ from llm_service.cli.demonstration.board import Board, Row
 from llm_service.cli.demonstration.documents import DOCUMENTS_EXTRA, reads_documents
 from llm_service.cli.demonstration.keeping import Keeping
 
-SHOWN_ANSWER_CHARS = 6000
-"""Three screens of text; the whole of it is in --json."""
-
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -85,9 +82,3 @@ def summary_line(board: Board) -> str:
     if summary.throughput is not None:
         parts.append(f"{summary.throughput:.1f} tasks a second")
     return "; ".join(parts)
-
-
-def shorten(text: str) -> str:
-    """An answer, bounded for a terminal."""
-    left = len(text) - SHOWN_ANSWER_CHARS
-    return text if left <= 0 else f"{text[:SHOWN_ANSWER_CHARS]}\n… {left} characters more; --json shows all"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_service.cli.demonstration.answer import Fields, Words, read_answer, read_error
+from llm_service.cli.watching.answer import Fields, Words, read_answer, read_error
 
 
 def test_an_object_becomes_fields_in_its_order() -> None:

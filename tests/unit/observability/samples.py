@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from llm_service import events
+from llm_service.observability.build import Build
+
+BUILD = Build("1.2.3", "3.11.7", "2.11.0", "abc")
 
 REF = events.TaskRef(
     "7b0e1111-aaaa-4bbb-8ccc-1234567890ab", "5c1d1111-aaaa-4bbb-8ccc-1234567890ab", "tasks_llm", 3, 42

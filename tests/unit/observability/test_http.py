@@ -18,6 +18,7 @@ from llm_service.observability.http import create_app
 from llm_service.observability.metrics import Metrics
 from llm_service.observability.server import HttpServer
 from llm_service.observability.state import Queues, Workers
+from tests.unit.observability.samples import BUILD
 
 
 @dataclass
@@ -52,7 +53,7 @@ class State:
 
 @asynccontextmanager
 async def serving(state: State) -> AsyncIterator[httpx.AsyncClient]:
-    server = HttpServer(create_app("llm-service", state, Metrics.create("1")), "127.0.0.1", 0)
+    server = HttpServer(create_app("llm-service", state, Metrics.create(BUILD)), "127.0.0.1", 0)
     await server.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
@@ -127,7 +128,7 @@ async def test_metrics_in_the_form_that_is_asked_for() -> None:
         )
 
     assert plain.headers["content-type"].startswith("text/plain")
-    assert 'llm_service_build_info{version="1"} 1.0' in plain.text
+    assert 'version="1.2.3"' in plain.text
     assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
     assert open_metrics.text.endswith("# EOF\n")
 
@@ -142,7 +143,7 @@ async def test_other_paths_and_methods_tell_nothing() -> None:
 async def test_a_port_that_is_taken_is_said_with_the_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = HttpServer(create_app("s", State(), Metrics.create("1")), "127.0.0.1", port)
+        server = HttpServer(create_app("s", State(), Metrics.create(BUILD)), "127.0.0.1", port)
         with pytest.raises(BootstrapFailed) as caught:
             await server.start()
         await server.close()
@@ -152,7 +153,7 @@ async def test_a_port_that_is_taken_is_said_with_the_way_out() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "::2", "no.such.host.invalid"])
 async def test_a_host_that_is_not_ours_is_said_with_the_way_out(host: str) -> None:
-    server = HttpServer(create_app("s", State(), Metrics.create("1")), host, 0)
+    server = HttpServer(create_app("s", State(), Metrics.create(BUILD)), host, 0)
     with pytest.raises(BootstrapFailed, match="HTTP_HOST"):
         await server.start()
 
@@ -164,7 +165,7 @@ async def test_the_processs_signals_stay_the_processs() -> None:
 
 
 async def test_the_address_is_free_again_and_nothing_is_left_running() -> None:
-    state, metrics = State(), Metrics.create("1")
+    state, metrics = State(), Metrics.create(BUILD)
     tasks = asyncio.all_tasks()
     first = HttpServer(create_app("s", state, metrics), "127.0.0.1", 0)
     await first.start()
@@ -177,7 +178,7 @@ async def test_the_address_is_free_again_and_nothing_is_left_running() -> None:
 
 
 async def test_a_client_that_keeps_its_connection_does_not_hold_the_stop_up() -> None:
-    server = HttpServer(create_app("s", State(), Metrics.create("1")), "127.0.0.1", 0)
+    server = HttpServer(create_app("s", State(), Metrics.create(BUILD)), "127.0.0.1", 0)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,19 @@ class Log:
 
     def __init__(self, policy: LogPolicy) -> None:
         self._stream = io.StringIO()
-        configure(policy, self._stream)
+        self._log = configure(policy, self._stream)
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        return self._log.dropped()
 
     @property
     def lines(self) -> list[str]:
+        assert self._log.wait_written()
         return self._stream.getvalue().splitlines()
 
 
@@ -105,9 +114,23 @@ def test_debug_adds_every_stage_with_task_and_trace() -> None:
             "WARNING  connection_down component=kafka",
         ),
         (events.ConnectionChanged("kafka", up=True, reason=""), "INFO     connection_up component=kafka"),
-        (events.PartitionsRevoked([1, 2], lost=True), "WARNING  partitions_lost partitions=1,2"),
-        (events.PartitionsRevoked([1, 2], lost=False), "INFO     partitions_revoked partitions=1,2"),
-        (events.PartitionsAssigned([1], 3), "INFO     partitions_assigned partitions=1 finished_above=3"),
+        (events.PartitionsRevoked("t", [1, 2], lost=True), "WARNING  partitions_lost topic=t partitions=1,2"),
+        (
+            events.PartitionsRevoked("t", [1, 2], lost=False),
+            "INFO     partitions_revoked topic=t partitions=1,2",
+        ),
+        (
+            events.PartitionsAssigned("t", [1], 3),
+            "INFO     partitions_assigned topic=t partitions=1 finished_above=3",
+        ),
+        (
+            events.FilesLeft("gigachat", ["a", "b"]),
+            "WARNING  provider_files_left provider=gigachat files=a,b",
+        ),
+        (
+            events.Uncaught("thread", "the thread x ended", "x.py:1\nKeyError"),
+            'ERROR    uncaught place=thread what="the thread x ended" traceback=x.py:1\\nKeyError',
+        ),
         (events.OutcomeDropped(REF), f"WARNING  outcome_dropped task_id={REF.task_id}"),
         (events.TaskCrashed(REF, "life.py:1 KeyError"), f"ERROR    task_crashed task_id={REF.task_id}"),
     ],
@@ -265,7 +288,7 @@ def test_configuring_again_replaces_what_was() -> None:
     after = text_log()
     logger.info("once")
     logging.getLogger("x").warning("once too")
-    assert before.lines == []
+    assert before.text == ""
     assert len(after.lines) == 2
 
 

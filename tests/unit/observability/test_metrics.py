@@ -13,7 +13,7 @@ from llm_service import events
 from llm_service.observability.gauges import register_gauges
 from llm_service.observability.metrics import BUCKETS_S, Metrics
 from llm_service.observability.metrics_observer import MetricsObserver
-from tests.unit.observability.samples import REF, life, settled
+from tests.unit.observability.samples import BUILD, REF, life, settled
 
 
 class Seen:
@@ -37,7 +37,7 @@ class Seen:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics.create("1.2.3")
+    return Metrics.create(BUILD)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_task_from_receipt_to_outcome(metrics: Metrics, observer: MetricsObser
     assert seen("provider_call_seconds_bucket", provider="gigachat", le="1.0") == 1
     assert seen("provider_call_seconds_bucket", provider="gigachat", le="0.5") == 0
     assert seen("dead_letters_total", code="success") is None
-    assert seen("build_info", version="1.2.3") == 1
+    assert seen("build_info", version="1.2.3", python="3.11.7", librdkafka="2.11.0", commit="abc") == 1
 
 
 def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: MetricsObserver) -> None:
@@ -77,6 +77,8 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
         events.BreakerChanged("ollama", "open", "5 failures"),
         events.Trouble("kafka", "refused"),
         events.ConnectionChanged("store", up=False, reason="silence"),
+        events.FilesLeft("gigachat", ["a", "b"]),
+        events.Uncaught("loop", "a task", ""),
     ):
         observer(event)
 
@@ -91,21 +93,23 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
     assert seen("breaker_changes_total", provider="ollama", state="open") == 1
     assert seen("troubles_total", component="kafka") == 1
     assert seen("connection_up", component="store") == 0
+    assert seen("provider_files_left_total", provider="gigachat") == 2
+    assert seen("uncaught_errors_total", place="loop") == 1
 
 
 def test_offsets_are_told_only_for_the_partitions_that_are_here(
     metrics: Metrics, observer: MetricsObserver
 ) -> None:
-    observer(events.PartitionsAssigned([1, 2], finished_above=0))
-    observer(events.OffsetsCommitted(1, 10, highest_finished=14))
-    observer(events.OffsetsCommitted(2, 20, highest_finished=20))
-    observer(events.PartitionsRevoked([2], lost=True))
-    observer(events.OffsetsCommitted(2, 25, highest_finished=25))
+    observer(events.PartitionsAssigned("t", [1, 2], finished_above=0))
+    observer(events.OffsetsCommitted("t", 1, 10, highest_finished=14))
+    observer(events.OffsetsCommitted("t", 2, 20, highest_finished=20))
+    observer(events.PartitionsRevoked("t", [2], lost=True))
+    observer(events.OffsetsCommitted("t", 2, 25, highest_finished=25))
 
     seen = Seen(metrics)
-    assert seen("committed_offset", partition="1") == 10
-    assert seen("finished_offset", partition="1") == 14
-    assert seen("committed_offset", partition="2") is None
+    assert seen("committed_offset", topic="t", partition="1") == 10
+    assert seen("finished_offset", topic="t", partition="1") == 14
+    assert seen("committed_offset", topic="t", partition="2") is None
     assert seen("partitions_owned") == 1
     assert seen("rebalances_total", kind="lost") == 1
 
@@ -149,12 +153,30 @@ class FixedGauges:
     def breaker_states(self) -> Mapping[str, str]:
         return {"gigachat": "open", "ollama": "closed"}
 
-    def lag(self) -> Mapping[int, int]:
-        return {0: 17}
+    def lag(self) -> Mapping[tuple[str, int], int]:
+        return {("tasks_llm", 0): 17}
+
+    def uptime_s(self) -> float:
+        return 61.5
+
+    def is_ready(self) -> bool:
+        return True
+
+    def unfinished(self) -> int:
+        return 12
+
+    def calls_in_progress(self) -> Mapping[str, int]:
+        return {"gigachat": 2}
+
+    def consumer_silence_s(self) -> float | None:
+        return 0.25
+
+    def operation_log(self) -> tuple[int, int] | None:
+        return 4, 1
 
 
 def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
-    register_gauges(metrics, FixedGauges())
+    register_gauges(metrics, FixedGauges(), lambda: {"terminal": 0, "files": 9})
 
     seen = Seen(metrics)
     assert seen("workers_max") == 10
@@ -165,7 +187,15 @@ def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
     assert seen("oldest_unfinished_seconds") == 4.5
     assert seen("breaker_state", provider="gigachat") == 2
     assert seen("breaker_state", provider="ollama") == 0
-    assert seen("lag", partition="0") == 17
+    assert seen("lag", topic="tasks_llm", partition="0") == 17
+    assert seen("occupancy_ratio") == 0.3
+    assert seen("ready") == 1
+    assert seen("uptime_seconds") == 61.5
+    assert seen("tasks_unfinished") == 12
+    assert seen("provider_calls_in_progress", provider="gigachat") == 2
+    assert seen("consumer_silence_seconds") == 0.25
+    assert (seen("operation_log_queued"), seen("operation_log_dropped_total")) == (4, 1)
+    assert seen("log_lines_dropped_total", sink="files") == 9
 
 
 def test_names_are_ours_or_the_processs(metrics: Metrics, observer: MetricsObserver) -> None:
@@ -176,6 +206,6 @@ def test_names_are_ours_or_the_processs(metrics: Metrics, observer: MetricsObser
 
 
 def test_registries_are_apart() -> None:
-    one, other = Metrics.create("1"), Metrics.create("1")
+    one, other = Metrics.create(BUILD), Metrics.create(BUILD)
     one.tasks_received.inc()
     assert Seen(other)("tasks_received_total") == 0

@@ -38,7 +38,7 @@ def test_the_environment_wins_over_the_file_whatever_name_is_used(tmp_path: Path
     assert settings.ollama.model == "of-the-file"
     assert settings.http.port == 9000
     assert settings.origin("OLLAMA_BASE_URL", "OLLAMA_URL") == "environment"
-    assert settings.origin("OLLAMA_MODEL") == ".env"
+    assert settings.origin("OLLAMA_MODEL") == str(file)
     assert settings.origin("LOG_LEVEL") == "default"
 
 
@@ -121,13 +121,58 @@ def test_all_wrong_ones_are_named_at_once_with_value_expectation_and_place(tmp_p
         )
 
     assert caught.value.message.splitlines() == [
-        "5 settings are wrong; set in the environment or in .env:",
+        "6 things are wrong with the settings:",
         "  OLLAMA_URL='here' (from the environment): expected an address that begins with https:// or http://",
+        "  OLLAMA_MODEL (not set): required by OLLAMA_BASE_URL",
         "  WORKER_MAX_CONCURRENT_TASKS='ten' (from the environment): expected a whole number from 1 to 10000",
-        "  LLM_RETRY_MAX_DELAY='nan' (from .env): expected a number from 0 to 3600",
-        "  HTTP_PORT='99999' (from .env): expected a whole number from 0 to 65535",
+        f"  LLM_RETRY_MAX_DELAY='nan' (from {file}): expected a number of seconds from 0 to 3600",
+        f"  HTTP_PORT='99999' (from {file}): expected a whole number from 0 to 65535",
         "  LOG_LEVEL='loud' (from the environment): expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
     ]
+
+
+def test_what_a_wrong_value_asks_for_is_named_beside_it() -> None:
+    message = wrong(
+        MINIO_ENDPOINT="http://s3:9000",
+        OLLAMA_BASE_URL="here",
+        KAFKA_SECURITY_PROTOCOL="sasl_ssl",
+        KAFKA_HEARTBEAT_INTERVAL_MS="often",
+        KAFKA_SESSION_TIMEOUT_MS="1000",
+    )
+    assert [line.partition(":")[0].split("=")[0].strip() for line in message.splitlines()[1:]] == [
+        "KAFKA_HEARTBEAT_INTERVAL_MS",
+        "KAFKA_SASL_MECHANISM (not set), KAFKA_SASL_USERNAME (not set), KAFKA_SASL_PASSWORD (not set)",
+        "MINIO_ENDPOINT",
+        "MINIO_ACCESS_KEY (not set), MINIO_SECRET_KEY (not set)",
+        "OLLAMA_BASE_URL",
+        "OLLAMA_MODEL (not set)",
+    ], "and nothing of the session that the heartbeat has to fit in, as nobody knows what it should be"
+
+
+def test_a_wrong_protocol_is_not_told_twice() -> None:
+    message = wrong(KAFKA_SECURITY_PROTOCOL="sasl-ssl", KAFKA_SASL_USERNAME="u")
+    assert message.count("KAFKA_SECURITY_PROTOCOL") == 1
+
+
+def test_production_and_a_wrong_value_are_named_together() -> None:
+    message = wrong(APP_ENV="prod", GIGACHAT_ACCESS_TOKEN="k", GIGACHAT_VERIFY_SSL="0", HTTP_PORT="x")
+    assert message.startswith("2 things are wrong")
+
+
+def test_two_names_of_one_setting_with_different_values() -> None:
+    message = wrong(BASE_URL="https://a.example", GIGACHAT_BASE_URL="https://b.example")
+    assert "BASE_URL='https://a.example'" in message
+    assert "GIGACHAT_BASE_URL='https://b.example'" in message
+    assert (
+        load(None, {"BASE_URL": "https://a", "GIGACHAT_BASE_URL": "https://a"}).gigachat.base_url
+        == "https://a"
+    )
+
+
+def test_a_login_in_an_address_is_not_shown() -> None:
+    message = wrong(OLLAMA_BASE_URL=f"ftp://user:{CANARY}@host")
+    assert "ftp://<hidden>@host" in message
+    assert CANARY not in message
 
 
 def test_a_mode_that_does_not_exist_is_refused_in_words() -> None:
@@ -139,6 +184,10 @@ def test_a_mode_that_does_not_exist_is_refused_in_words() -> None:
     [
         ({"MINIO_ENDPOINT": "s3:9000", "MINIO_ACCESS_KEY": "a"}, ["MINIO_SECRET_KEY (not set)"]),
         ({"MINIO_ENABLED": "True"}, ["MINIO_ENDPOINT (not set)"]),
+        (
+            {"KAFKA_MAX_POLL_INTERVAL_MS": "10000", "KAFKA_SESSION_TIMEOUT_MS": "20000"},
+            ["KAFKA_SESSION_TIMEOUT_MS='20000'", "KAFKA_MAX_POLL_INTERVAL_MS='10000'"],
+        ),
         ({"MINIO_ENDPOINT": "http://s3:9000"}, ["MINIO_ENDPOINT='http://s3:9000'", "without http://"]),
         ({"OLLAMA_BASE_URL": "http://o:1"}, ["OLLAMA_MODEL (not set)", "required by OLLAMA_BASE_URL"]),
         (
@@ -216,17 +265,36 @@ def test_production_takes_what_is_safe() -> None:
     assert settings.warnings() == ()
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"A=1\n'broken\n"])
-def test_a_file_that_cannot_be_understood_is_named(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfeA\x00", "byte 0 is not UTF-8"),
+        (b"A=1\n'broken\nB=2\n\"again\n", "can't be understood at line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_named_beside_all_else(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
     file = tmp_path / ".env"
     file.write_bytes(content)
-    with pytest.raises(SettingsInvalid, match=r"\.env can't be"):
-        load(file, {})
+    with pytest.raises(SettingsInvalid) as caught:
+        load(file, {"HTTP_PORT": "x"})
+    assert f"{file} can't be" in caught.value.message
+    assert said in caught.value.message
+    assert "HTTP_PORT='x'" in caught.value.message
 
 
-def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="can't be read"):
+def test_a_folder_in_place_of_the_file_is_named_with_its_usual_cause(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="it is a folder; Docker makes one"):
         load(tmp_path, {})
+
+
+def test_a_name_that_stands_twice_in_the_file_is_told_without_its_values(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"MINIO_SECRET_KEY={CANARY}\nHTTP_PORT=1\nHTTP_PORT=1\nMINIO_SECRET_KEY=other\n")
+    (remark,) = load(file, {}).warnings()
+    assert remark.startswith("MINIO_SECRET_KEY stands in")
+    assert CANARY not in remark
 
 
 def test_no_file_is_no_error(tmp_path: Path) -> None:

@@ -28,6 +28,20 @@ def test_the_example_with_its_names_taken_is_the_defaults(tmp_path: Path) -> Non
     assert load(file, {}).model_dump() == Settings().model_dump()
 
 
+def test_a_number_says_its_unit() -> None:
+    by_name = {setting.name: setting.expected for setting in SETTINGS}
+    assert by_name["LLM_RETRY_MAX_DELAY"] == "a number of seconds from 0 to 3600"
+    assert by_name["KAFKA_COMMIT_INTERVAL_MS"] == "a whole number of milliseconds from 10 to 60000"
+    assert by_name["FILE_MAX_BYTES"].startswith("a whole number of bytes from")
+    assert by_name["OLLAMA_NUM_CTX_MAX"].startswith("a whole number of tokens from")
+    assert by_name["WORKER_MAX_CONCURRENT_TASKS"] == "a whole number from 1 to 10000", "a count"
+
+
+def test_no_name_of_a_setting_is_that_of_anothers_file() -> None:
+    names = {name for setting in SETTINGS for name in setting.names}
+    assert not {name for name in names if name.removesuffix("_FILE") in names and name.endswith("_FILE")}
+
+
 def test_no_name_is_used_twice() -> None:
     names = [name for setting in SETTINGS for name in setting.names]
     assert len(names) == len(set(names))
@@ -53,6 +67,8 @@ def test_passwords_and_keys_are_secret() -> None:
     secret = {setting.name for setting in SETTINGS if setting.secret}
     assert secret == {
         "GIGACHAT_ACCESS_TOKEN",
+        "KAFKA_CONSUMER_EXTRA",
+        "KAFKA_PRODUCER_EXTRA",
         "KAFKA_SASL_PASSWORD",
         "MINIO_ACCESS_KEY",
         "MINIO_SECRET_KEY",

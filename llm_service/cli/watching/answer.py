@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from llm_service.contract.strict_json import loads_text
+from llm_service.errors import InvalidMessage
+
 _NOTHING = "—"
 # Keywords, names and numbers stand on one line; sentences one a line.
 _SHORT_CHARS = 40
@@ -34,8 +37,8 @@ def read_answer(body: Mapping[str, object]) -> Answer:
     result = body.get("result")
     if isinstance(result, str):
         try:
-            result = json.loads(result)
-        except ValueError:
+            result = loads_text(result)
+        except InvalidMessage:
             return Words(str(result))
     if not isinstance(result, dict):
         return Words(_value(result))

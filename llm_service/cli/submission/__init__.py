@@ -1,0 +1,1 @@
+"""Tasks as a producer sends them: files into the object store, then a message that names them."""

@@ -1,0 +1,1 @@
+"""The topics of the service by role: shown, and made."""

@@ -1,0 +1,1 @@
+"""Statuses as a reader of the status topic sees them: read, followed and shown."""

@@ -1,0 +1,40 @@
+"""The labels of all metrics. None is a task's own text, so that nobody outside can make the number of series grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llm_service.errors import ServiceError
+from llm_service.observability.metric import Label
+
+
+def error_codes(base: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    """The classes of our errors, each of which has its code; a provider of a third party may add its own."""
+    yield base
+    for inner in base.__subclasses__():
+        if inner.__module__ == base.__module__:
+            yield from error_codes(inner)
+
+
+CODE = Label("code", "`success`, or the code of an error (below)")
+CALL_CODE = Label("code", "`success`, `cancelled`, or the code of an error (below)")
+ERROR_CODE = Label("code", "the code of an error (below)")
+COMPONENT = Label("component", "`kafka`, `object store`, `postgres`, or the name of the default provider")
+HOW = Label(
+    "how",
+    "`waiting` for the first of its id, `replayed` from memory, `conflict` with another task of its id",
+    ("waiting", "replayed", "conflict"),
+)
+PARTITION = Label("partition", "its number")
+PROVIDER = Label("provider", "a provider of the settings")
+TASK_PROVIDER = Label("provider", "a provider of the settings, `none` for a task that never got to one")
+REBALANCE = Label(
+    "kind", "`assigned`, `revoked`, or `lost` without being asked", ("assigned", "revoked", "lost")
+)
+SINK = Label("sink", "`terminal`, or `files` of LOG_DIR")
+STAGE = Label("stage", "`fetch`, `convert`, `provider`, `settle`", ("fetch", "convert", "provider", "settle"))
+STATE = Label("state", "`closed`, `open`, `half_open`")
+TLS_COMPONENT = Label("component", "`gigachat`")
+TOKENS = Label("kind", "`prompt`, `completion`")
+TOPIC = Label("topic", "the topic of tasks")
+UNCAUGHT = Label("place", "`loop`, `thread`, `finalizer`", ("loop", "thread", "finalizer"))

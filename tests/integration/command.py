@@ -1,0 +1,44 @@
+"""``llm-service`` as a process, with an environment and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LIMIT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How it ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """stdout as JSON, an object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ran:
+    """Run it in ``folder``, so that no .env of the checkout is read."""
+    ended = subprocess.run(
+        [str(Path(sys.executable).with_name("llm-service")), *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", **environment},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    assert "Traceback" not in ran.err, ran.err
+    return ran
