@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -14,7 +17,10 @@ from tests.acceptance.platform import platform
 from tests.acceptance.scene import mark, new_id, playing
 from tests.acceptance.stage import Stage
 from tests.acceptance.worker import workers
+from tests.services.kafka import Kafka
+from tests.services.minio import MinioServer
 from tests.standins.behaviour import directive
+from tests.standins.process import GigaChatProcess
 
 EXACTLY_ONCE = {"KAFKA_DELIVERY": "exactly_once"}
 
@@ -25,6 +31,50 @@ def shrink(bootstrap: str, topic: str) -> None:
     entry = ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(10)
+
+
+def lags(stage: Stage, partitions: int) -> list[int]:
+    """Offsets between what the group has committed and the end, by partition; the end is behind the last marker."""
+    consumer = Consumer({"bootstrap.servers": stage.kafka.bootstrap, "group.id": stage.group, "log_level": 0})
+    try:
+        places = [TopicPartition(stage.tasks, number) for number in range(partitions)]
+        committed = consumer.committed(places, 10)
+        return [consumer.get_watermark_offsets(place, 5.0)[1] - max(place.offset, 0) for place in committed]
+    finally:
+        consumer.close()
+
+
+async def test_where_tasks_and_statuses_share_a_topic_the_lag_ends_at_the_markers_and_nothing_is_done_again(
+    kafka: Kafka, minio: MinioServer, standin: GigaChatProcess, tmp_path: Path
+) -> None:
+    """Each end of a task is a message to be skipped and a marker behind it, which must not begin a commit of its own."""
+    stage = Stage.build(kafka, minio, standin, tmp_path, partitions=2, shared=True)
+    ids: list[str] = []
+    async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
+        for name in ("first", "second"):
+            worker = stage.worker(name, **EXACTLY_ONCE)
+            with workers(worker):
+                await asyncio.to_thread(worker.start)
+                for task_id in (new := [new_id() for _ in range(20)]):
+                    headers = {"status": "1", "prompt_id": "1"}
+                    await here.send({"text": mark(task_id)}, key=task_id, headers=headers)
+                await here.ended(*new)
+                ids += new
+                await until_lags(stage, 1)
+                await asyncio.sleep(1.0)
+                assert max(lags(stage, 2)) <= 1, "and stays there"
+                assert await asyncio.to_thread(worker.terminate) == 0
+            assert "Traceback" not in worker.output()
+    assert max(lags(stage, 2)) <= 1
+    assert [len(here.terminal(task_id)) for task_id in ids] == [1] * len(ids)
+    assert sorted(call.marker or "" for call in stage.gigachat.requests() if call.marker) == sorted(ids)
+
+
+async def until_lags(stage: Stage, most: int) -> None:
+    deadline = time.monotonic() + 15
+    while max(found := await asyncio.to_thread(lags, stage, 2)) > most:
+        assert time.monotonic() < deadline, f"the lag does not end: {found}"
+        await asyncio.sleep(0.1)
 
 
 async def test_tasks_are_answered_and_the_lag_ends(stage: Stage) -> None:

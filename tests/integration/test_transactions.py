@@ -86,6 +86,16 @@ def test_event_offset_and_map_are_there_together(bench: Bench) -> None:
     assert (answer.offset, known.runs, known.owner) == (4, (Run(6, 7),), "me")
 
 
+def test_a_queue_smaller_than_a_transaction_is_waited_for(bench: Bench) -> None:
+    config = {**producer_config(bench.kafka, f"{bench.group}-me"), "queue.buffering.max.messages": 3}
+    port = TransactionalProducer(config, bench.reader)
+    port.open()
+    values = [b"%d" % number for number in range(10)]
+    port.run(bench.outgoing(*values), bench.position(10), bench.metadata)
+    port.close()
+    assert bench.seen() == values
+
+
 def test_a_former_member_is_refused_and_nothing_of_it_is_seen(bench: Bench) -> None:
     former = bench.metadata
     bench.member.unsubscribe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,8 @@ class Listeners:
 
 
 @contextmanager
-def listeners(folder: Path) -> Iterator[Listeners]:
-    """The broker for the time of the context. Raises Unavailable."""
+def listeners(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Listeners]:
+    """The broker, with ``more`` properties, for the time of the context. Raises Unavailable."""
     wishes = Wishes.read()
     jars, java_path = prepare(Cache(wishes.cache, lambda _: None)), java()
     certificates = make_certificates(folder)
@@ -64,7 +64,7 @@ def listeners(folder: Path) -> Iterator[Listeners]:
         name: free_port() for name in ("PLAINTEXT", "ASTRAY", "LOGIN", "TLS", "BOTH", "MUTUAL", "CONTROLLER")
     }
     properties = folder / "server.properties"
-    properties.write_text(_properties(ports, certificates, folder))
+    properties.write_text(_properties(ports, certificates, folder, more or {}))
     launch = [java_path, *_OPTIONS, "-cp", f"{jars}/*"]
     run(
         [*launch, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(properties)],
@@ -94,7 +94,9 @@ def _local(port: int) -> str:
     return f"127.0.0.1:{port}"
 
 
-def _properties(ports: dict[str, int], certificates: Certificates, folder: Path) -> str:
+def _properties(
+    ports: dict[str, int], certificates: Certificates, folder: Path, more: Mapping[str, str]
+) -> str:
     keystore = folder / "keystore.pem"
     keystore.touch(mode=0o600)
     keystore.write_bytes(certificates.key.read_bytes() + certificates.certificate.read_bytes())
@@ -125,4 +127,4 @@ def _properties(ports: dict[str, int], certificates: Certificates, folder: Path)
         "group.min.session.timeout.ms": "6000",
         "super.users": f"User:ANONYMOUS;User:{USER}",
     }
-    return "".join(f"{key}={value}\n" for key, value in {**PROPERTIES, **own}.items())
+    return "".join(f"{key}={value}\n" for key, value in {**PROPERTIES, **own, **more}.items())
