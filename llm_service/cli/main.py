@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
+from llm_service.cli.streams import written_streams
 from llm_service.errors import ServiceError
 
 _COMMANDS = {
@@ -41,6 +43,11 @@ Completion, for bash (zsh and fish likewise):
 class _Lazy(click.Group):
     """A group that imports a command's module when that command is called: help stays quick."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """The whole run of the program, help included: what it prints arrives, or that is said."""
+        with written_streams():
+            return super().main(*args, **extra)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -51,6 +58,17 @@ class _Lazy(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"llm_service.cli.{cmd_name}.command is no command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command where there is none of this name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if near := get_close_matches(args[0], _COMMANDS, n=1):
+                raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

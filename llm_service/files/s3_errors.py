@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 import urllib3
 from minio.error import InvalidResponseError, S3Error, ServerError
@@ -35,6 +39,8 @@ _DENIED = frozenset(
 _LATER = frozenset(
     {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "SlowDownRead", "SlowDownWrite"}
 )
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_UNFIT_NAME = ": a bucket's name has 3 to 63 small letters, digits, dots and hyphens; check MINIO_BUCKET_NAME"
 _SHOWN_BODY_CHARS = 100
 
 
@@ -54,8 +60,7 @@ def translated(endpoint: str, bucket: str, key: str | None) -> Iterator[None]:
         ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise StoreUnavailable(
-            f"the object store at {endpoint} does not answer ({_cause(error)}); check MINIO_ENDPOINT "
-            "and that it runs"
+            f"the object store at {endpoint} does not answer ({_cause(error)}); {_remedy(error)}"
         ) from error
     except ValueError as error:
         # The SDK's checks of bucket and object names, made before any request.
@@ -83,8 +88,10 @@ def _of_code(code: str, status: int, what: str, bucket: str, endpoint: str) -> F
         return FileIncomplete(f"{what} was replaced while it was being read; it is read again")
     if code in _LATER or status >= 500 or status == 429:
         return StoreUnavailable(f"the object store at {endpoint} asks to come later ({code or status})")
-    kind = FilePathRefused if code in _REFUSED else FileError
-    return kind(f"the object store at {endpoint} answered {code or status} for {what}")
+    # To HEAD a server can say 400 and no more, so the name itself is looked at.
+    unfit = _UNFIT_NAME if status == 400 and not _BUCKET.fullmatch(bucket) else ""
+    kind = FilePathRefused if code in _REFUSED or unfit else FileError
+    return kind(f"the object store at {endpoint} answered {code or status} for {what}{unfit}")
 
 
 def _of_status(status: int, endpoint: str) -> FileError:
@@ -95,7 +102,37 @@ def _of_status(status: int, endpoint: str) -> FileError:
     return StoreUnavailable(f"the object store at {endpoint} failed with HTTP {status}")
 
 
+def _innermost(error: BaseException) -> BaseException:
+    """urllib3 wraps, and its texts hold addresses of objects in memory."""
+    wrapped = (getattr(error, "reason", None), error.__cause__, *error.args)
+    inner = next((each for each in wrapped if isinstance(each, BaseException)), None)
+    return error if inner is None else _innermost(inner)
+
+
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "its name is not known here"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (HTTPException, "what listens there speaks no HTTP"),
+    (TimeoutError, "silent until the time was up"),
+    (urllib3.exceptions.TimeoutError, "silent until the time was up"),
+)
+
+
 def _cause(error: BaseException) -> str:
-    """The innermost reason in one word: urllib3 wraps, and its texts hold addresses of objects in memory."""
-    inner = getattr(error, "reason", None) or error.__cause__
-    return _cause(inner) if isinstance(inner, BaseException) else type(error).__name__
+    """The innermost reason, as a person would say it where it is one of the common ones."""
+    inner = _innermost(error)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {getattr(inner, 'verify_message', inner)}"
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS: {(inner.reason or type(inner).__name__).replace('_', ' ').lower()}"
+    return next((words for kind, words in _CAUSES if isinstance(inner, kind)), type(inner).__name__)
+
+
+def _remedy(error: BaseException) -> str:
+    match _innermost(error):
+        case ssl.SSLCertVerificationError():
+            return "name the certificates it is verified by in MINIO_CA_BUNDLE"
+        case ssl.SSLError():
+            return "set MINIO_USE_SSL=False where it speaks no TLS, or check MINIO_ENDPOINT"
+        case _:
+            return "check MINIO_ENDPOINT and that it runs"

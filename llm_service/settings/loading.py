@@ -37,7 +37,7 @@ def load(
     layers = surroundings(env_file, environ, known, third_parties)
     remarks = [remark for layer in layers for remark in layer.remarks]
     unknown = misspelt(layers, known, third_parties)
-    return checked(layers, (*remarks, *unknown), inspect)
+    return checked(layers, (*remarks, *unknown, *_all_at_default(layers, env_file)), inspect)
 
 
 def surroundings(
@@ -57,8 +57,20 @@ def checked(layers: Sequence[Layer], remarks: Sequence[str], inspect: Inspection
     """The settings of these layers. Raises SettingsInvalid, naming all that is wrong."""
     diagnosis = diagnose(layers, inspect)
     if not diagnosis.is_right:
-        raise SettingsInvalid(report(diagnosis, layers))
+        raise SettingsInvalid(report(diagnosis, layers, remarks))
     return diagnosis.settings.remember(layers, remarks)
+
+
+def _all_at_default(layers: Sequence[Layer], env_file: Path | None) -> Iterable[str]:
+    """Whoever is in the wrong folder, or has called the file otherwise, would look for the fault in Kafka."""
+    names = names_in(Settings)
+    if env_file is None or any(layer.problems or layer.values.keys() & names for layer in layers):
+        return
+    if not env_file.exists():
+        yield (
+            f"no setting is given: the environment has none and there is no {env_file.absolute()}, so each is at its "
+            "default; start in the folder of your .env, or name it with --env-file"
+        )
 
 
 def third_parties_of(known: frozenset[str]) -> tuple[str, ...]:

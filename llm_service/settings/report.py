@@ -13,8 +13,11 @@ _SHOWN_CHARS = 80
 """Enough to recognise any value but a key or a document, which does not belong into a log."""
 
 
-def report(diagnosis: Diagnosis, layers: Sequence[Layer]) -> str:
-    """Every wrong setting: its name, its value unless it is secret, where that came from, what was expected."""
+def report(diagnosis: Diagnosis, layers: Sequence[Layer], remarks: Sequence[str] = ()) -> str:
+    """Every wrong setting: its name, its value unless it is secret, where that came from, what was expected.
+
+    ``remarks``, a misspelt name among them, are no error and often its cause: they follow.
+    """
     by_name = {name: setting for setting in walk(Settings) for name in setting.names}
     lines = [
         f"{', '.join(problem.names)}: {problem.reason}" if problem.names else problem.reason
@@ -24,7 +27,8 @@ def report(diagnosis: Diagnosis, layers: Sequence[Layer]) -> str:
         subjects = [_subject(name, by_name, layers) for name in problem.names]
         lines.append(f"{', '.join(subjects)}: {problem.reason}")
     count = "1 thing is" if len(lines) == 1 else f"{len(lines)} things are"
-    return "\n  ".join((f"{count} wrong with the settings:", *lines))
+    told = "\n  ".join((f"{count} wrong with the settings:", *lines))
+    return "\n  ".join((f"{told}\nbesides:", *remarks)) if remarks else told
 
 
 def _subject(name: str, by_name: Mapping[str, Setting], layers: Sequence[Layer]) -> str:

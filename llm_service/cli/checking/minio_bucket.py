@@ -125,6 +125,13 @@ class Buckets:
                 f"bucket {bucket}", "there is no such bucket", f"Create it, or correct {setting}."
             )
             return
+        if error.code == "InvalidBucketName":
+            self._found.failed(
+                f"bucket {bucket}",
+                "no bucket can be called so: 3 to 63 small letters, digits, dots and hyphens",
+                f"Correct {setting}.",
+            )
+            return
         scope = f"{bucket}" if operation == "ListBucket" else f"{bucket}/*"
         self._found.failed(
             f"bucket {bucket}",

@@ -131,6 +131,25 @@ def test_all_wrong_ones_are_named_at_once_with_value_expectation_and_place(tmp_p
     ]
 
 
+def test_a_misspelt_name_is_told_with_what_is_wrong() -> None:
+    assert wrong(HTTP_PORT="x", GIGACHAT_TOKEN=CANARY).splitlines()[1:] == [
+        "  HTTP_PORT='x' (from the environment): expected a whole number from 0 to 65535",
+        "besides:",
+        "  GIGACHAT_TOKEN (from the environment) is no setting and has no effect: did you mean GIGACHAT_ACCESS_TOKEN?",
+    ]
+
+
+def test_a_start_in_the_wrong_folder_is_told(tmp_path: Path) -> None:
+    absent, empty = tmp_path / ".env", tmp_path / "empty.env"
+    empty.write_text("# all commented out\n")
+    (told,) = load(absent, {"PATH": "/bin"}).warnings()
+    assert f"there is no {absent}" in told
+    assert "--env-file" in told
+    assert load(empty, {}).warnings() == ()
+    assert load(absent, {"HTTP_PORT": "0"}).warnings() == ()
+    assert load(None, {}).warnings() == ()
+
+
 def test_what_a_wrong_value_asks_for_is_named_beside_it() -> None:
     message = wrong(
         MINIO_ENDPOINT="http://s3:9000",
