@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llm_service.kafka.topics import DEAD_LETTER_ALLOWANCE, TopicFacts
+from llm_service.kafka.creation import DEAD_LETTER_ALLOWANCE
+from llm_service.kafka.topics import TopicFacts
 
 
 def facts(tasks: int, dead_letters: int) -> TopicFacts:
