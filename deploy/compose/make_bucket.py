@@ -1,4 +1,4 @@
-"""The compose file's one-shot job for the bucket: makes MINIO_BUCKET_NAME when it is missing, by the worker's settings."""
+"""Makes MINIO_BUCKET_NAME when it is missing, by the worker's settings: the compose file's one-shot job, and by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llm_service.settings import load
 def main() -> str | None:
     """What went wrong, in a sentence; None when the bucket is there."""
     try:
-        settings = load(None)
+        settings = load()
     except SettingsInvalid as error:
         return error.message
     connection, bucket = minio_connection(settings), settings.minio.bucket_name

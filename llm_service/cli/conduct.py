@@ -25,8 +25,13 @@ async def _conduct(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     interrupt = Interrupt()
     code = await interrupt.bound(work())
     if interrupt.exit_code is not None:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
+        leave(code)
     return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, though threads are in calls to what does not answer: an exit in the usual way joins them."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

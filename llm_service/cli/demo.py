@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -61,7 +62,19 @@ def command(
     except SourceUnusable as unusable:
         click.echo(str(unusable), err=True)
         sys.exit(ExitCode.USAGE)
-    sys.exit(asyncio.run(play(Play(documents, env_file, keep, SystemClock()), _screen(as_json=as_json))))
+    performance = play(Play(documents, env_file, keep, SystemClock()), _screen(as_json=as_json))
+    sys.exit(asyncio.run(_to_its_end(performance)))
+
+
+async def _to_its_end(performance: Coroutine[Any, Any, int]) -> int:
+    code = await performance
+    if code > 128:
+        # All is put away. A thread may still ask the embedded broker for its topics, which is gone and never answers: ten
+        # seconds for which the loop's end would wait.
+        from llm_service.cli.conduct import leave
+
+        leave(code)
+    return code
 
 
 def _screen(*, as_json: bool) -> Screen:

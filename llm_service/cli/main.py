@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from threading import current_thread, main_thread
 from typing import Any
 
 import click
@@ -45,7 +48,7 @@ class _Lazy(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """The whole run of the program, help included: what it prints arrives, or that is said."""
-        with written_streams():
+        with _heeded_signals(), written_streams():
             return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -76,7 +79,6 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """An error of ours is one sentence and its exit code, Ctrl-C is no error; a traceback means a bug."""
-        _heed_sigterm()
         try:
             return super().invoke(ctx)
         except ServiceError as error:
@@ -86,14 +88,29 @@ class _Lazy(click.Group):
             sys.exit(ExitCode.INTERRUPTED)
 
 
-def _heed_sigterm() -> None:
-    """Be ended by SIGTERM from the first moment, as every process is but a container's first.
+@contextmanager
+def _heeded_signals() -> Iterator[None]:
+    """End at once by a signal, until the command itself listens: there is nothing to put away yet.
 
-    The kernel spares process 1 while it has no handler of its own. ``run`` has one that drains once there is something to
-    drain, most of a second later; a container that is stopped in between would wait to be killed.
+    Ctrl-C: as KeyboardInterrupt it may come up in a destructor or a C library's import, where it is printed and lost, and
+    the command goes on. SIGTERM: the kernel spares process 1, a container's first, while it has no handler of its own.
     """
+    before = signal.getsignal(signal.SIGINT)
+    # Ignored, as under nohup, or somebody else's already: it stays.
+    is_ours = before is signal.default_int_handler and current_thread() is main_thread()
+    if is_ours:
+        signal.signal(signal.SIGINT, _end)
     if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
+        signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, before)
+
+
+def _end(number: int, _frame: object) -> None:
+    os._exit(128 + number)
 
 
 @click.command(cls=_Lazy, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})

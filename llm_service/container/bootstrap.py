@@ -33,7 +33,8 @@ class Bootstrap:
                 self._observe(events.Trouble(component, error.message))
                 if left == 0:
                     raise BootstrapFailed(
-                        f"Bootstrap failed after {ATTEMPTS} attempts: {component}: {error.message}"
+                        f"Bootstrap failed after {ATTEMPTS} attempts: {component}: {error.message.rstrip('.')}; "
+                        "`llm-service check` looks for the cause"
                     ) from error
                 await self._clock.sleep(self._delay_s)
             else:

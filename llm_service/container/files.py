@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from llm_service.errors import FileError
 from llm_service.files.conversion.converter import Converter
@@ -15,6 +13,7 @@ from llm_service.files.fetch import Fetcher, FetchPolicy
 from llm_service.files.folder_store import FolderStore
 from llm_service.files.minio_store import MinioConnection, MinioStore
 from llm_service.files.store import LocalFile, ObjectStore
+from llm_service.files.work_folder import usual_root
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
 
@@ -63,7 +62,7 @@ class TaskFiles:
                     total_timeout_s=files.download_timeout_s,
                 ),
                 executor,
-                files.temp_folder or Path(tempfile.gettempdir()),
+                files.temp_folder or usual_root(),
                 clock,
             )
             if store is not None

@@ -41,6 +41,16 @@ def configured_providers(settings: Settings) -> list[str]:
     return [first, *(name for name in names if name != first)]
 
 
+def without_llm(settings: Settings) -> str | None:
+    """What is to be said where the built-in provider answers and nobody asked for it; a forgotten key looks so."""
+    if settings.worker.default_provider or configured_providers(settings)[0] != EXTRACTIVE:
+        return None
+    return (
+        f"answers come from the built-in provider {EXTRACTIVE!r}, which is no LLM: set GIGACHAT_ACCESS_TOKEN or "
+        f"OLLAMA_MODEL for one, or LLM_PROVIDER={EXTRACTIVE} where that is meant"
+    )
+
+
 def build_guards(
     settings: Settings, clock: Clock, rng: random.Random, observe: events.Observer
 ) -> dict[str, Guard]:

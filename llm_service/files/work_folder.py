@@ -67,6 +67,12 @@ def work_folder_errors() -> Iterator[None]:
         ) from error
 
 
+def usual_root() -> Path:
+    """The machine's temporary folder. Raises WorkFolderUnavailable where there is none to write to: a read-only root."""
+    with work_folder_errors():
+        return Path(tempfile.gettempdir())
+
+
 def sweep(root: Path) -> None:
     """Delete the folders whose process is dead."""
     for lock_path in root.glob(f"{_PREFIX}*{_LOCK}"):

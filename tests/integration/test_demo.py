@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,24 @@ def test_interrupted_at_any_moment_it_leaves_nothing(tmp_path: Path, moment: str
         code, errors = running.interrupt()
     assert (code, errors) == (130, "")
     assert running.left() == []
+
+
+def test_interrupted_it_waits_for_no_thread_that_still_asks_a_broker(tmp_path: Path) -> None:
+    # The broker goes away with the demonstration: a thread that asks it for topics then waits for all of its limit.
+    code = (
+        "import os, signal, time; from llm_service.cli.demonstration import play; "
+        "play.find_status_topic = lambda *_: (os.kill(os.getpid(), signal.SIGINT), time.sleep(60)); "
+        "from llm_service.cli.main import main; main(['demo', '--json'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_interrupted_while_a_model_thinks_it_leaves_nothing(tmp_path: Path, model: StandinProcess) -> None:

@@ -16,6 +16,7 @@ from llm_service.cli.checking.probes import MODULES, probe_named, run_probes
 from llm_service.cli.checking.screen import Screen, screen_for
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
 from llm_service.cli.interrupt import Interrupt
+from llm_service.container.providers import without_llm
 from llm_service.errors import SettingsInvalid
 from llm_service.resilience.clock import Clock, SystemClock
 from llm_service.settings import Settings
@@ -27,6 +28,8 @@ def check(settings: Settings, asked: Collection[str], *, as_json: bool) -> NoRet
     screen = screen_for(names, as_json=as_json)
     for warning in settings.warnings():
         screen.talk(f"warning: {warning}")
+    if not asked and (no_llm := without_llm(settings)) is not None:
+        screen.talk(f"warning: {no_llm}")
     asyncio.run(_check_and_leave(settings, names, asked, screen))
     raise AssertionError("the process has ended")
 

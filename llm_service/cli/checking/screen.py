@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from llm_service.cli.checking.finding import Finding, Verdict
+
+_TABLE_COLUMNS = 80
+"""Below it a table folds addresses and sentences into columns of a few letters."""
 
 
 class Screen(Protocol):
@@ -35,13 +39,18 @@ def screen_for(names: Sequence[str], *, as_json: bool) -> Screen:
     for stream in (sys.stdout, sys.stderr):
         # What a broker says may hold what a terminal of another encoding can't show.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    if as_json or not sys.stdout.isatty():
+    if as_json or not sys.stdout.isatty() or _is_narrow():
         from llm_service.cli.checking.plain_screen import JsonScreen, PlainScreen
 
         return JsonScreen(sys.stdout, sys.stderr) if as_json else PlainScreen(sys.stdout, sys.stderr)
     from llm_service.cli.checking.table_screen import TableScreen
 
     return TableScreen.on_terminal(names)
+
+
+def _is_narrow() -> bool:
+    """Whether a table would leave its last two columns a few letters each: then whole lines are better read."""
+    return shutil.get_terminal_size().columns < _TABLE_COLUMNS
 
 
 def summary_line(findings: Sequence[Finding]) -> str:

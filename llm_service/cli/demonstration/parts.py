@@ -14,7 +14,7 @@ from typing import TextIO
 from llm_service import events
 from llm_service.container.service import Service
 from llm_service.errors import ConsumerFatal
-from llm_service.files.work_folder import WorkFolder
+from llm_service.files.work_folder import WorkFolder, usual_root
 from llm_service.kafka.embedded import EmbeddedBroker
 from llm_service.kafka.topics import DEFAULT_STATUS_TOPIC
 from llm_service.observability import logging
@@ -37,7 +37,7 @@ class EmbeddedParts:
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
         self._rng = rng
-        self._folder = WorkFolder(Path(tempfile.gettempdir()))
+        self._folder = WorkFolder(usual_root())
         self._broker: EmbeddedBroker | None = None
         self._log: TextIO | None = None
         self._written: logging.Log | None = None

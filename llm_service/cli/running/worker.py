@@ -17,7 +17,7 @@ from loguru import logger
 from llm_service import __version__
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
 from llm_service.container.inspection import settings_in_force
-from llm_service.container.providers import configured_providers
+from llm_service.container.providers import configured_providers, without_llm
 from llm_service.container.service import Service
 from llm_service.container.state import ServiceView
 from llm_service.errors import (
@@ -54,6 +54,8 @@ def run_worker(env_file: Path) -> None:
     )
     for warning in settings.warnings():
         logger.warning(warning)
+    if (no_llm := without_llm(settings)) is not None:
+        logger.warning(no_llm)
     try:
         code = asyncio.run(_run(settings, log))
     except ServiceError as error:

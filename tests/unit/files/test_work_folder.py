@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from llm_service.errors import WorkFolderUnavailable
-from llm_service.files.work_folder import WorkFolder
+from llm_service.files.work_folder import WorkFolder, usual_root
 
 _OTHER = """
 import sys, pathlib
@@ -75,3 +77,12 @@ def test_a_root_that_is_no_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(WorkFolderUnavailable, match="work folder") as caught:
         WorkFolder(tmp_path / "file").open()
     assert caught.value.retryable
+
+
+def test_a_machine_without_a_writable_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(WorkFolderUnavailable, match=r"No usable temporary directory found.*FILE_TEMP_FOLDER"):
+        usual_root()
