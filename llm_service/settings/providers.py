@@ -81,11 +81,13 @@ class GigaChatSettings(Group):
         json_schema_extra=dict(_AN_ADDRESS),
     )
     api_version: str = Field(
-        default="api/v1", validation_alias="API_VERSION", description="Path of the API behind its address."
+        default="api/v1",
+        validation_alias=AliasChoices("API_VERSION", "GIGACHAT_API_VERSION"),
+        description="Path of the API behind its address.",
     )
     oauth_url: str = Field(
         default="https://ngw.devices.sberbank.ru:9443/api/v2/oauth",
-        validation_alias="OAUTH_URL",
+        validation_alias=AliasChoices("OAUTH_URL", "GIGACHAT_OAUTH_URL"),
         pattern=_ADDRESS,
         description="Address that gives tokens.",
         json_schema_extra=dict(_AN_ADDRESS),
