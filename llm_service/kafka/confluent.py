@@ -105,10 +105,7 @@ class ConfluentConsumer:
         if error is not None:
             self._judge(error)
             return None
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if topic is None or partition is None or offset is None:
-            return None
-        return KafkaMessage(topic, partition, offset, message.key(), message.value(), _headers(message))
+        return read_message(message)
 
     def _on_assign(self, listener: RebalanceListener, partitions: Sequence[ConfluentPartition]) -> None:
         self.refusal = None
@@ -176,6 +173,14 @@ def offsets_of(positions: Sequence[Position]) -> list[ConfluentPartition]:
         ConfluentPartition(position.topic, position.partition, position.offset, position.metadata)
         for position in positions
     ]
+
+
+def read_message(message: Message) -> KafkaMessage:
+    """A message as it was fetched; one that is an error has no place."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise ValueError("a message without its place")
+    return KafkaMessage(topic, partition, offset, message.key(), message.value(), _headers(message))
 
 
 def _headers(message: Message) -> Headers:

@@ -153,8 +153,7 @@ class ExactlyOnceSettler:
         return not self._thread.is_alive()
 
     def _messages(self, outcome: Outcome) -> list[Outgoing]:
-        found = [(self._topics.status, outcome.status), (self._topics.dead_letter, outcome.dead_letter)]
-        return [Outgoing(topic, record) for topic, record in found if record is not None]
+        return [Outgoing(topic, record) for topic, record in self._topics.addressed(outcome)]
 
     # --- the settling thread --------------------------------------------------------------------
 

@@ -20,6 +20,19 @@ class OutcomeTopics:
 
     status: str
     dead_letter: str
+    retry: str = ""
+    """Empty where there is no such topic; then no outcome has such a message."""
+    tasks: str = ""
+
+    def addressed(self, outcome: Outcome) -> list[tuple[str, Record]]:
+        """The messages of an outcome, each with its topic, in the order in which they are to be written."""
+        found = (
+            (self.status, outcome.status),
+            (self.dead_letter, outcome.dead_letter),
+            (self.retry, outcome.retry),
+            (self.tasks, outcome.task),
+        )
+        return [(topic, record) for topic, record in found if record is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +67,8 @@ class AtLeastOnceSettler:
         self._policy = policy
 
     async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        if outcome.status is not None:
-            await self._publish(delivery, self._topics.status, outcome.status)
-        if outcome.dead_letter is not None:
-            await self._publish(delivery, self._topics.dead_letter, outcome.dead_letter)
+        for topic, record in self._topics.addressed(outcome):
+            await self._publish(delivery, topic, record)
         self._require_live(delivery)
         self._source().finish(delivery)
 

@@ -40,10 +40,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes durable when a delivery is settled; both None for a message that is skipped."""
+    """What becomes durable when a delivery is settled, all of it or nothing; nothing for a message that is skipped."""
 
     status: Record | None = None
     dead_letter: Record | None = None
+    retry: Record | None = None
+    """The message as it goes round by the retry topic."""
+    task: Record | None = None
+    """What the message was turned into: a new task."""
 
 
 class Files(Protocol):
