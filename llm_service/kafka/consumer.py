@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from threading import Event as ThreadEvent
 
 from llm_service import events
 from llm_service.contract.message import is_skipped
@@ -19,6 +18,7 @@ from llm_service.kafka.holding_back import HoldingBack
 from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
+from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 from llm_service.tasks.ports import Delivery
 
 
@@ -55,6 +55,7 @@ class ConsumerLoop:
         observe: events.Observer,
         monotonic: Callable[[], float] = time.monotonic,
         commits: Commits | None = None,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """``commits``: how offsets are written; without it by the consumer itself."""
         self._port = port
@@ -70,7 +71,7 @@ class ConsumerLoop:
         self._held_back = HoldingBack()
         self._epoch = 0
         self._excused = 0
-        self._wake = ThreadEvent()
+        self._wake = threads.flag()
         self._full_since: float | None = None
         # Kept when a partition leaves: librdkafka remembers the pause, and the partition may come back.
         self._paused: set[TopicPartition] = set()

@@ -7,8 +7,6 @@ and what is ours (``TransactionalCommits``); the settling thread alone talks to 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 
 from llm_service import events
@@ -21,6 +19,7 @@ from llm_service.kafka.settling import OutcomeTopics
 from llm_service.kafka.settling_loop import SettlingLoop, SettlingPolicy, Told
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.kafka.transaction import Outgoing, TransactionPort
+from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 from llm_service.tasks.ports import Delivery, Outcome
 
 # A transaction takes some 10 ms; those that leave with a revoke get as long as a busy broker may need for one.
@@ -38,12 +37,12 @@ class TransactionalCommits:
         member: GroupMember,
         loop: SettlingLoop,
         overdue: Callable[[Collection[TopicPartition]], None],
-        monotonic: Callable[[], float] = time.monotonic,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self._member = member
         self._loop = loop
         self._overdue = overdue
-        self._monotonic = monotonic
+        self._threads = threads
         self._marked: dict[TopicPartition, PartitionTracker] = {}
 
     @property
@@ -75,10 +74,10 @@ class TransactionalCommits:
     def leave(self, places: Collection[TopicPartition], held: Held) -> None:
         """Wait until what moved without an outcome is written too, for a short time."""
         del held
-        until = self._monotonic() + _LEAVE_S
+        until = self._threads.monotonic() + _LEAVE_S
         self._loop.hurry()
-        while not self._loop.is_written(places) and self._monotonic() < until:
-            time.sleep(_LOOK_S)
+        while not self._loop.is_written(places) and self._threads.monotonic() < until:
+            self._threads.sleep(_LOOK_S)
 
     def drop(self, places: Collection[TopicPartition], held: Held) -> None:
         for place in places:
@@ -103,7 +102,7 @@ class ExactlyOnceSettler:
         observe: events.Observer,
         failed: Callable[[ConsumerFatal], None],
         settled: Callable[[], None],
-        monotonic: Callable[[], float] = time.monotonic,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """``failed``: told on the event loop when no transaction will ever be made again. ``settled``: see the loop."""
         self._port = port
@@ -111,10 +110,10 @@ class ExactlyOnceSettler:
         self._observe = observe
         self._failed = failed
         self._asyncio: asyncio.AbstractEventLoop | None = None
-        self._stopping = threading.Event()
+        self._stopping = threads.flag()
         self._ended = False
-        self.loop = SettlingLoop(port, policy, self._tell, settled, monotonic)
-        self._thread = threading.Thread(target=self._run, name="kafka-settling", daemon=True)
+        self.loop = SettlingLoop(port, policy, self._tell, settled, threads.monotonic, threads)
+        self._thread = threads.thread(self._run, "kafka-settling")
 
     def start(self) -> None:
         """``port`` has been opened before."""
@@ -148,8 +147,7 @@ class ExactlyOnceSettler:
         self._stopping.set()
         self._port.give_up()
         self.loop.hurry()
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, timeout)
+        await self._thread.joined(timeout)
         return not self._thread.is_alive()
 
     def _messages(self, outcome: Outcome) -> list[Outgoing]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Event as ThreadEvent
 from threading import Lock
 
 from llm_service import events
@@ -33,6 +32,7 @@ from llm_service.kafka.transaction import (
     TransactionPort,
     Undecided,
 )
+from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class SettlingLoop:
         tell: Callable[[Told], None],
         settled: Callable[[], None],
         monotonic: Callable[[], float],
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """``settled``: called after a commit, on the thread of the loop."""
         self._port = port
@@ -93,7 +94,7 @@ class SettlingLoop:
         self._membership = Membership(None, {})
         self._refused: bytes | None = None
         self._refused_until = 0.0
-        self._wake = ThreadEvent()
+        self._wake = threads.flag()
         self._moved: set[TopicPartition] = set()
         self._moved_lock = Lock()
         self._moved_at = 0.0

@@ -7,7 +7,6 @@ are still ours is known on the loop too, so that an outcome for one that has lef
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -17,6 +16,7 @@ from llm_service.errors import ConsumerFatal
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
 from llm_service.kafka.port import ConsumerPort, TopicPartition
+from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 from llm_service.tasks.ports import Delivery, Intake
 
 _LOOP_MARGIN_S = 0.5
@@ -32,19 +32,23 @@ class KafkaSource:
         intake: Intake,
         observe: events.Observer,
         commits: Commits | None = None,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """``commits``: how offsets are written; without it by the consumer itself."""
         self._intake = intake
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gone: dict[TopicPartition, int] = {}
         self._dead = False
-        self._stopping = threading.Event()
+        self._threads = threads
+        self._stopping = threads.flag()
         self._ended: asyncio.Future[None] | None = None
         self._observe = observe
         self._seen: list[events.Event] = []
         """What the thread has seen and the loop was not told yet."""
-        self._consumer = ConsumerLoop(port, policy, self, self._observe_from_thread, commits=commits)
-        self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
+        self._consumer = ConsumerLoop(
+            port, policy, self, self._observe_from_thread, threads.monotonic, commits, threads
+        )
+        self._thread = threads.thread(self._run, "kafka-consumer")
 
     # --- the event loop's side ------------------------------------------------------------------
 
@@ -87,8 +91,7 @@ class KafkaSource:
         """Commit, leave the group and end the thread; False when that took longer than ``timeout`` seconds."""
         self._stopping.set()
         self._consumer.wake()
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, timeout)
+        await self._thread.joined(timeout)
         return not self._thread.is_alive()
 
     @property
@@ -120,7 +123,7 @@ class KafkaSource:
         if timeout > 0:
             try:
                 # The loop keeps the limit; the margin is for a loop that is busy.
-                revoked.result(timeout + _LOOP_MARGIN_S)
+                self._threads.result(revoked, timeout + _LOOP_MARGIN_S)
             except (FutureTimeoutError, FutureCancelledError):
                 # What was not settled by now is left to the new owner: nothing is lost.
                 return
