@@ -101,15 +101,34 @@ def text_of(piece: str, length: int) -> str:
     return piece * (length // len(piece))
 
 
+# Four times the text takes four times as long where the work is linear, sixteen times where it is quadratic.
+_PARTS = 4
+_LINEAR_AT_MOST = 2 * _PARTS
+
+
 def quick(work: Callable[[str], object], text: str, limit: float) -> bool:
-    """Whether the work keeps the limit, in seconds of this thread; asked thrice, as the machine may be busy."""
-    return any(_cpu(work, text) < limit for _ in range(3))
+    """Whether the work keeps the limit, in seconds of this thread, or on a slow machine grows as its text does."""
+    return any(_cpu(work, text) < limit for _ in range(3)) or _grows_linearly(work, text)
+
+
+def _grows_linearly(work: Callable[[str], object], text: str) -> bool:
+    part = text[: len(text) // _PARTS]
+    rounds = [(_cpu(work, text), _cpu(work, part)) for _ in range(3)]
+    return min(whole for whole, _ in rounds) < _LINEAR_AT_MOST * min(of_part for _, of_part in rounds)
 
 
 def _cpu(work: Callable[[str], object], text: str) -> float:
     began = time.thread_time()
     work(text)
     return time.thread_time() - began
+
+
+def test_work_that_grows_as_the_square_of_its_text_is_not_quick() -> None:
+    def square(text: str) -> int:
+        return sum(text.count("b") for _ in range(len(text) // 100))
+
+    assert not quick(square, "a" * 60_000, 1e-9)
+    assert quick(lambda text: text.count("b"), "a" * 2_000_000, 1e-9)
 
 
 @pytest.mark.parametrize("finder", FINDERS, ids=lambda finder: finder.__name__)
