@@ -37,6 +37,14 @@ _CLOSE_S = 1.0
 class Delivery(Protocol):
     """One of the modes."""
 
+    @property
+    def record_first(self) -> bool:
+        """Whether the ledger has an event before Kafka does: where two workers may answer one message, its row decides.
+
+        Else the row is written after the commit, which alone decides.
+        """
+        ...
+
     async def open(self) -> None:
         """Look whether the cluster can. Raises DependencyUnavailable, SettingsInvalid."""
         ...
@@ -74,6 +82,8 @@ def plain_properties(settings: Settings, facts: TopicFacts, news: KafkaNews) -> 
 
 
 class _AtLeastOnce:
+    record_first = True
+
     def __init__(self, topics: OutcomeTopics, clock: Clock, observe: events.Observer) -> None:
         self._topics = topics
         self._clock = clock
@@ -93,6 +103,8 @@ class _AtLeastOnce:
 
 
 class _ExactlyOnce:
+    record_first = False
+
     def __init__(
         self,
         settings: Settings,

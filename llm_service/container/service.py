@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from llm_service import events
 from llm_service.container.bootstrap import Bootstrap
@@ -44,7 +45,8 @@ from llm_service.tasks.life import TaskLife, Tools
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
-from llm_service.tasks.ports import Settler
+from llm_service.tasks.ports import Ledger, Settler
+from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 
@@ -76,6 +78,7 @@ class Service:
         self.clock = clock
         self.operation_log = build_operation_log(settings, clock, rng, observe)
         self.observe = fan_out(observe, self.operation_log) if self.operation_log is not None else observe
+        self.ledger: Ledger = NoLedger()
         self.started_at = clock.monotonic()
         self.stopping = False
         self._rng = rng
@@ -152,12 +155,19 @@ class Service:
         self._refusal = lambda: consumer.refusal or source.refusal
         settler, commits = delivery.connect(publisher, consumer, lambda: source)
         sink = KafkaStatusSink(publisher, facts.status)
-        intake = TaskIntake(TaskLife(self._tools(facts, settler, sink)).live)
+        recall = partial(Recall, self.ledger, record_first=delivery.record_first)
+        intake = TaskIntake(TaskLife(self._tools(facts, settler, sink, recall)).live)
         source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe, commits)
         self._intake, self._source = intake, source
         self._ended = source.start()
 
-    def _tools(self, facts: TopicFacts, settler: Settler, sink: KafkaStatusSink) -> Tools:
+    def _tools(
+        self,
+        facts: TopicFacts,
+        settler: Settler,
+        sink: KafkaStatusSink,
+        recall: Callable[[Outcomes], Recall],
+    ) -> Tools:
         kafka = self.settings.kafka
         files = self.settings.files
         claims = (
@@ -169,13 +179,15 @@ class Service:
             status_max_bytes=min(facts.status_max_bytes, kafka.message_max_bytes),
             dead_letter_max_bytes=min(facts.dead_letter_max_bytes, kafka.message_max_bytes),
         )
+        outcomes = Outcomes(policy, claims, self.clock)
         return Tools(
             window=self.window,
+            recall=recall(outcomes),
             pool=self.pool,
             work=Work(
                 self.files, self.guards, self.clock, self._rng, self.observe, FetchRetries(files.max_retries)
             ),
-            outcomes=Outcomes(policy, claims, self.clock),
+            outcomes=outcomes,
             settler=settler,
             progress=sink,
             guards=self.guards,

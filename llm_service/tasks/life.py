@@ -39,6 +39,7 @@ from llm_service.tasks.outcome import Decided, Outcomes
 from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
 from llm_service.tasks.pool import Slot, WorkerPool
 from llm_service.tasks.ports import Delivery, Outcome, Settler, StatusSink
+from llm_service.tasks.recall import Recall
 from llm_service.tasks.window import Answered, Claimed, Conflict, DedupWindow, Finished, Repeat
 from llm_service.tasks.work import Answer, Pause, Work
 
@@ -59,6 +60,7 @@ class Tools:
     """All that the life of a task works with."""
 
     window: DedupWindow
+    recall: Recall
     pool: WorkerPool
     work: Work
     outcomes: Outcomes
@@ -162,9 +164,13 @@ class TaskLife:
     async def _claimed(self, case: _Case, task: Task | ServiceError, digest: str) -> None:
         finished: Finished | None = None
         try:
+            finished = await self._recalled(case, digest)
+            if finished is not None:
+                return
             decided = await self._decide(case, task)
+            decided = await self._tools.recall.first(case.delivery, case.who, decided, digest)
             try:
-                decided = await self._settle(case, decided)
+                decided = await self._settle(case, decided, digest)
             except DeliveryRevoked:
                 # Perhaps it was said already, and only its offset not committed: whoever reads the message again
                 # here says the same, and asks no provider for it.
@@ -176,6 +182,17 @@ class TaskLife:
                 self._tools.window.finish(case.who.task_id, finished)
             else:
                 self._tools.window.release(case.who.task_id)
+
+    async def _recalled(self, case: _Case, digest: str) -> Finished | None:
+        """What the ledger knows of it, settled again as it was; None for a task that is to be done."""
+        known = await self._tools.recall.ask(case.delivery, case.who, digest)
+        if known is None:
+            return None
+        if known.place != case.delivery.place and known.digest != digest:
+            await self._conflict(case)
+        else:
+            await self._again(case, known)
+        return known
 
     async def _again(self, case: _Case, finished: Finished) -> None:
         self._tools.observe(events.TaskRepeated(case.ref, "replayed"))
@@ -277,30 +294,39 @@ class TaskLife:
 
     # --- settling -------------------------------------------------------------------------------
 
-    async def _settle(self, case: _Case, decided: Decided) -> Decided:
-        """Settle what is told of here for the first time; what was settled in the end."""
+    async def _settle(self, case: _Case, decided: Decided, digest: str | None = None) -> Decided:
+        """Settle what is told of here for the first time; what was settled in the end.
+
+        ``digest`` is that of a message whose run ends by it.
+        """
         case.course.stage = Stage.DECIDED
         began = self._tools.clock.monotonic()
-        decided = await self._place(case, decided)
+        decided = await self._place(case, decided, digest)
         now = self._tools.clock.monotonic()
         self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
         self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))
         return decided
 
-    async def _place(self, case: _Case, decided: Decided) -> Decided:
+    async def _place(self, case: _Case, decided: Decided, digest: str | None = None) -> Decided:
         """Settle it in the form that its topics take. Raises DeliveryRevoked."""
+        recall = self._tools.recall
         while True:
             try:
                 await self._tools.settler.settle(case.delivery, decided.outcome)
             except MessageTooLarge as error:
                 self._tools.observe(events.Trouble("kafka", error.message))
             else:
+                if digest is not None:
+                    recall.durable(case.delivery, case.who, decided, digest)
                 return decided
             if decided.smallest:
                 # As with a topic that can't be written: somebody will set it right, and nothing is lost.
                 await self._tools.clock.sleep(_TOO_LARGE_RETRY_S)
             else:
+                refused = decided.outcome.status
                 decided = await self._tools.outcomes.smaller(case.delivery, case.who, decided)
+                if digest is not None:
+                    decided = await recall.first(case.delivery, case.who, decided, digest, refused)
 
 
 def _backstop(deadline: Deadline) -> Deadline:

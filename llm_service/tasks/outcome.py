@@ -145,7 +145,7 @@ class Outcomes:
             worker_id=self._policy.worker_id,
             timestamp=self._clock.now(),
             attempt=FIRST_ATTEMPT,
-            run=f"{delivery.topic}/{delivery.partition}/{delivery.offset}",
+            run=delivery.run,
             traceparent=who.traceparent,
             tracestate=who.tracestate,
         )

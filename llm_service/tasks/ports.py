@@ -37,6 +37,11 @@ class Delivery:
         """Topic, partition, offset: what identifies the message itself."""
         return self.topic, self.partition, self.offset
 
+    @property
+    def run(self) -> str:
+        """The same in one word: what is done with this message is one run of its task."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -87,6 +92,40 @@ class Settler(Protocol):
 
     def release(self, delivery: Delivery) -> None:
         """Give the delivery back undecided, at a stop or revoke: it will be delivered again, here or elsewhere."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The terminal record of one run: the event that answered it, byte for byte."""
+
+    task_id: str
+    run: str
+    succeeded: bool
+    event: Record
+    digest: str | None = None
+    """Of the message that was answered; None where only the event was seen."""
+
+
+class Ledger(Protocol):
+    """Remembers terminal events beyond this process. Optional: it never raises, and answers within a bounded time.
+
+    While it is away it knows nothing and keeps nothing; it decides nothing about who owns a task.
+    """
+
+    async def find(self, task_id: str, run: str) -> Entry | None:
+        """The entry of this very run, else the first success of the task; None where it knows of neither."""
+        ...
+
+    async def record(self, entry: Entry, refused: Record | None = None) -> Entry:
+        """Keep it unless the run has an entry. Returns the run's entry: this one, or that which came first.
+
+        ``refused`` is the event that no topic takes, and gives way to this one.
+        """
+        ...
+
+    def note(self, entry: Entry) -> None:
+        """Keep it soon, unless the run has an entry; nobody waits for it."""
         ...
 
 

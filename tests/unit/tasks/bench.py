@@ -30,7 +30,8 @@ from llm_service.tasks.life import TaskLife, Tools
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
-from llm_service.tasks.ports import Delivery, Outcome
+from llm_service.tasks.ports import Delivery, Ledger, Outcome
+from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 from tests.manual_clock import ManualClock
@@ -183,7 +184,15 @@ class Store:
 class Bench:
     """A task's life with all that is around it."""
 
-    def __init__(self, *, pool: int = 2, window: int = 10, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        pool: int = 2,
+        window: int = 10,
+        store: Store | None = None,
+        ledger: Ledger | None = None,
+        record_first: bool = True,
+    ) -> None:
         self.clock = ManualClock()
         self.events: list[Event] = []
         self.settler, self.sink, self.files = Settler(), Sink(), Files()
@@ -201,6 +210,7 @@ class Bench:
         self.work = Work(self.files, self.guards, self.clock, rng, self.events.append, FetchRetries(2))
         tools = Tools(
             window=self.window,
+            recall=Recall(ledger or NoLedger(), self.outcomes, record_first=record_first),
             pool=self.pool,
             work=self.work,
             outcomes=self.outcomes,
