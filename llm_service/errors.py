@@ -1,9 +1,7 @@
 """Every error of the service, in one tree by layer.
 
-A class says three things a reader of a status event needs: its ``code`` (stable, part of the contract),
-whether sending the same task again can help (``retryable``), and, by its docstring, the sentence that is
-shown when no better one is given. A message never holds a secret, a stack or a provider's body beyond a
-bounded excerpt, because it travels to the status topic as it is.
+A class says its ``code`` (stable, part of the contract), whether sending the same again can help (``retryable``), and,
+by its docstring, the sentence shown without a better one. A message is published as it is: it holds no secret, no stack.
 """
 
 from __future__ import annotations
@@ -68,6 +66,12 @@ class IncompleteTask(InvalidMessage):
     """The task has no prompt, or nothing to work on (file, text, data or messages)."""
 
     code = "incomplete_task"
+
+
+class InvalidNotification(InvalidMessage):
+    """The message is no bucket notification that can be read."""
+
+    code = "invalid_notification"
 
 
 class IdConflict(ServiceError):

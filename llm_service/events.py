@@ -71,6 +71,42 @@ class MessageSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class DropBecameTask:
+    """A task was made of a dropped file by a rule, and is durable. The place is the notification's."""
+
+    topic: str
+    partition: int
+    offset: int
+    task_id: str
+    rule: str
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropSkipped:
+    """No task was made of an event; ``reason`` is unmatched, ignored, own_object, repeated or other_event."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    bucket: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropRefused:
+    """A notification, or a part of it, could not be read and is a dead letter now."""
+
+    topic: str
+    partition: int
+    offset: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRepeated:
     """The id of this message is known already; ``how`` is waiting, replayed or conflict."""
 
@@ -241,6 +277,9 @@ class Uncaught:
 Event: TypeAlias = (
     TaskReceived
     | MessageSkipped
+    | DropBecameTask
+    | DropSkipped
+    | DropRefused
     | TaskRepeated
     | TaskStarted
     | StageFinished

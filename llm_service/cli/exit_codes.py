@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     INTERNAL = 70
     """A bug, or a Kafka error that can't be recovered from within the process (EX_SOFTWARE); start it again."""
     CONFIG = 78
-    """Settings or prompt catalogue are wrong (EX_CONFIG)."""
+    """Settings, prompt catalogue or drop rules are wrong (EX_CONFIG)."""
     INTERRUPTED = 130
     """Ctrl-C; for ``run`` a second signal, which ended it at once without draining."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator, Set
+from datetime import UTC, datetime
 from pathlib import Path
 
+from llm_service.container.drops import load_rules
 from llm_service.container.kafka import connection_config, group_config
 from llm_service.container.providers import configured_providers
 from llm_service.errors import PromptCatalogueInvalid, SettingsInvalid
@@ -29,6 +31,13 @@ def inspect(settings: Settings) -> Iterator[Problem]:
     yield from _certificates("GIGACHAT_CA_BUNDLE", settings.gigachat.ca_bundle)
     yield from _certificates("MINIO_CA_BUNDLE", settings.minio.ca_bundle)
     yield from _kafka(settings)
+    others = [*_prompts_and_providers(settings)]
+    yield from others
+    if settings.worker.drop_rules_file is not None and not others:
+        yield from _drop_rules(settings)
+
+
+def _prompts_and_providers(settings: Settings) -> Iterator[Problem]:
     try:
         configured_providers(settings)
     except SettingsInvalid as error:
@@ -37,6 +46,15 @@ def inspect(settings: Settings) -> Iterator[Problem]:
         Catalogue.load(settings.worker.prompts_file)
     except PromptCatalogueInvalid as error:
         yield Problem(("PROMPTS_FILE",), error.message)
+
+
+def _drop_rules(settings: Settings) -> Iterator[Problem]:
+    """The rules name prompts and providers, so these come first."""
+    catalogue = Catalogue.load(settings.worker.prompts_file)
+    try:
+        load_rules(settings, catalogue, datetime.now(UTC))
+    except SettingsInvalid as error:
+        yield Problem(("DROP_RULES_FILE",), error.message)
 
 
 def _certificates(name: str, bundle: Path | None) -> Iterator[Problem]:

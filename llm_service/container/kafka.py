@@ -50,7 +50,7 @@ def own_lines() -> dict[str, object]:
 
 def topic_names(settings: Settings) -> TopicNames:
     kafka = settings.kafka
-    return TopicNames(kafka.tasks_topic, kafka.status_topic, kafka.dlq_topic)
+    return TopicNames(kafka.tasks_topic, kafka.status_topic, kafka.dlq_topic, drops=kafka.file_drop_topic)
 
 
 def window(settings: Settings) -> int:
@@ -59,8 +59,9 @@ def window(settings: Settings) -> int:
 
 
 def consumer_policy(settings: Settings) -> ConsumerPolicy:
+    drops = settings.kafka.file_drop_topic
     return ConsumerPolicy(
-        topics=(settings.kafka.tasks_topic,),
+        topics=(settings.kafka.tasks_topic, *([drops] if drops is not None else [])),
         window=window(settings),
         poll_timeout_s=settings.kafka.consumer_poll_timeout_s,
         commit_interval_s=settings.kafka.commit_interval_ms / 1000,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
 from llm_service import events
 from llm_service.container.bootstrap import Bootstrap
 from llm_service.container.delivery import Delivery, build_delivery, plain_properties
+from llm_service.container.drops import drop_life, load_rules
 from llm_service.container.files import TaskFiles, build_store
 from llm_service.container.kafka import (
     connection_config,
@@ -24,7 +25,8 @@ from llm_service.container.ledger import build_operation_log
 from llm_service.container.providers import build_guards
 from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
-from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable
+from llm_service.drops.rules import Rules
+from llm_service.errors import PromptCatalogueInvalid, ProviderUnavailable, SettingsInvalid
 from llm_service.files.results import ClaimCheck
 from llm_service.kafka.config import accepted, consumer_properties
 from llm_service.kafka.confluent import ConfluentConsumer
@@ -39,7 +41,7 @@ from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
-from llm_service.tasks.course import Stage
+from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife, Tools
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
@@ -85,6 +87,7 @@ class Service:
         self._executor = ContextThreads(settings.worker.executor_max_workers, "files")
         self._parts = AsyncExitStack()
         self._catalogue = Catalogue.load(settings.worker.prompts_file)
+        self._rules = self._load_rules()
         self.store = build_store(settings)
         self.files = TaskFiles(settings, self.store, self._executor, clock)
         self.guards: dict[str, Guard] = build_guards(settings, clock, rng, self.observe)
@@ -156,10 +159,19 @@ class Service:
         settler, commits = delivery.connect(publisher, consumer, lambda: source)
         sink = KafkaStatusSink(publisher, facts.status)
         recall = partial(Recall, self.ledger, record_first=delivery.record_first)
-        intake = TaskIntake(TaskLife(self._tools(facts, settler, sink, recall)).live)
+        intake = TaskIntake(self._lives(facts, self._tools(facts, settler, sink, recall)))
         source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe, commits)
         self._intake, self._source = intake, source
         self._ended = source.start()
+
+    def _lives(self, facts: TopicFacts, tools: Tools) -> Callable[[Course], Awaitable[None]]:
+        """The life of a delivery, by the topic that it came from."""
+        of_task = TaskLife(tools).live
+        rules, drop_topic = self._rules, self.settings.kafka.file_drop_topic
+        if rules is None:
+            return of_task
+        of_drop = drop_life(self.settings, facts, tools, lambda: self._rules or rules).live
+        return lambda course: (of_drop if course.delivery.topic == drop_topic else of_task)(course)
 
     def _tools(
         self,
@@ -228,6 +240,19 @@ class Service:
         except PromptCatalogueInvalid as error:
             return error
         return self._catalogue
+
+    def reload_rules(self) -> Rules | SettingsInvalid | None:
+        """The same for the drop rules, by the catalogue in use; None where there are none."""
+        try:
+            self._rules = self._load_rules()
+        except SettingsInvalid as error:
+            return error
+        return self._rules
+
+    def _load_rules(self) -> Rules | None:
+        if self.settings.kafka.file_drop_topic is None:
+            return None
+        return load_rules(self.settings, self._catalogue, self.clock.now())
 
     async def stop(self) -> None:
         """Stop taking, drain, commit, leave, close; what is cut short is neither done nor FAILED."""

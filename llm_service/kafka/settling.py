@@ -30,7 +30,7 @@ class OutcomeTopics:
             (self.status, outcome.status),
             (self.dead_letter, outcome.dead_letter),
             (self.retry, outcome.retry),
-            (self.tasks, outcome.task),
+            *((self.tasks, task) for task in outcome.tasks),
         )
         return [(topic, record) for topic, record in found if record is not None]
 

@@ -39,6 +39,8 @@ class TopicNames:
     tasks: str
     status: str | None
     dead_letter: str
+    drops: str | None = None
+    """None where dropped files are no tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,14 @@ def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> T
     if names.tasks not in seen.topics:
         raise DependencyUnavailable(str(missing("KAFKA_TASKS_TOPIC", names.tasks)))
     status = _status_topic(names, seen.topics)
+    if names.drops is not None and names.drops not in seen.topics:
+        raise DependencyUnavailable(str(missing("KAFKA_FILE_DROP_TOPIC", names.drops)))
     created: tuple[str, ...] = ()
-    present = {names.tasks, status, names.dead_letter} & seen.topics.keys()
+    present = {names.tasks, status, names.dead_letter, names.drops or names.tasks} & seen.topics.keys()
     configs = cluster.configs(present, min(timeout, _DESCRIBE_S))
-    if is_compacted(configs.get(names.tasks, {})):
-        raise DependencyUnavailable(str(compacted(names.tasks)))
+    for read in (names.tasks, *([names.drops] if names.drops is not None else [])):
+        if is_compacted(configs.get(read, {})):
+            raise DependencyUnavailable(str(compacted(read)))
     tasks_max = max_bytes(configs.get(names.tasks, {}))
     letters_max = max_bytes(configs.get(names.dead_letter, {}))
     if names.dead_letter not in seen.topics:

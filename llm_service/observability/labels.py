@@ -20,6 +20,13 @@ CODE = Label("code", "`success`, or the code of an error (below)")
 CALL_CODE = Label("code", "`success`, `cancelled`, or the code of an error (below)")
 ERROR_CODE = Label("code", "the code of an error (below)")
 COMPONENT = Label("component", "`kafka`, `object store`, `postgres`, or the name of the default provider")
+DROP_RULE = Label("rule", "the name of a rule of DROP_RULES_FILE")
+DROP_SKIPPED = Label(
+    "reason",
+    "`unmatched` by every rule, `ignored` as a rule says, `own_object` of this service, `repeated`: its task is there "
+    "already, `other_event`: no file came by it",
+    ("unmatched", "ignored", "own_object", "repeated", "other_event"),
+)
 HOW = Label(
     "how",
     "`waiting` for the first of its id, `replayed` from memory, `conflict` with another task of its id",

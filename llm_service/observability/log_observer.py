@@ -33,6 +33,7 @@ _DETAILS = frozenset(
         events.ProviderCalled,
         events.ProviderRetried,
         events.MessageSkipped,
+        events.DropSkipped,
         events.OffsetsCommitted,
     }
 )
@@ -61,14 +62,14 @@ class LogObserver:
             case events.BreakerChanged():
                 line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
                 line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
-            case events.ConnectionChanged(up=True):
-                logger.bind(component=event.component).info("connection_up")
             case events.ConnectionChanged():
-                logger.bind(component=event.component, reason=event.reason).warning("connection_down")
+                _connection(event)
             case events.PartitionsRevoked() | events.PartitionsAssigned():
                 _partitions(event)
             case events.Trouble():
                 self._trouble(event)
+            case events.DropBecameTask() | events.DropRefused():
+                _drop(event)
             case events.OutcomeDropped():
                 logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning(
                     "outcome_dropped"
@@ -102,6 +103,22 @@ def _partitions(event: events.PartitionsRevoked | events.PartitionsAssigned) -> 
         line.warning("partitions_lost")
     else:
         line.info("partitions_revoked")
+
+
+def _connection(event: events.ConnectionChanged) -> None:
+    line = logger.bind(component=event.component)
+    if event.up:
+        line.info("connection_up")
+    else:
+        line.bind(reason=event.reason).warning("connection_down")
+
+
+def _drop(event: events.DropBecameTask | events.DropRefused) -> None:
+    place = f"{event.topic}/{event.partition}/{event.offset}"
+    if isinstance(event, events.DropBecameTask):
+        logger.bind(task_id=event.task_id, rule=event.rule, place=place).info("drop_became_task")
+    else:
+        logger.bind(code=event.code, reason=event.message, place=place).warning("drop_refused")
 
 
 def _settled(event: events.TaskSettled) -> None:

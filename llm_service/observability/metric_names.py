@@ -38,6 +38,26 @@ FOLLOWED = (
         "Messages read that are no tasks: statuses on a shared topic, or a value that is none of ours.",
     ),
     Metric(
+        "drop_tasks",
+        Kind.COUNTER,
+        "Tasks made of dropped files.",
+        (labels.DROP_RULE,),
+        query="sum by (rule) (increase(llm_service_drop_tasks_total[1h]))",
+    ),
+    Metric(
+        "drops_skipped",
+        Kind.COUNTER,
+        "Events of the file-drop topic that became no task.",
+        (labels.DROP_SKIPPED,),
+        query='increase(llm_service_drops_skipped_total{reason="unmatched"}[1h])',
+    ),
+    Metric(
+        "drops_refused",
+        Kind.COUNTER,
+        "Notifications that could not be read, wholly or in part, and are dead letters.",
+        (labels.ERROR_CODE,),
+    ),
+    Metric(
         "tasks_repeated",
         Kind.COUNTER,
         "Tasks whose id was known already, by what was done.",

@@ -45,6 +45,9 @@ class Metrics:
     settings_warnings: Gauge
     tasks_received: Counter
     messages_skipped: Counter
+    drop_tasks: Counter
+    drops_skipped: Counter
+    drops_refused: Counter
     tasks_repeated: Counter
     tasks_settled: Counter
     dead_letters: Counter

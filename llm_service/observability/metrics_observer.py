@@ -42,6 +42,9 @@ class MetricsObserver:
             events.TaskSettled: self._settled,
             events.FileLoaded: self._loaded,
             events.MessageSkipped: lambda _: self._metrics.messages_skipped.inc(),
+            events.DropBecameTask: lambda event: self._metrics.drop_tasks.labels(event.rule).inc(),
+            events.DropSkipped: lambda event: self._metrics.drops_skipped.labels(event.reason).inc(),
+            events.DropRefused: self._drop_refused,
             events.TaskRepeated: lambda event: self._metrics.tasks_repeated.labels(event.how).inc(),
             events.TaskReleased: lambda _: self._metrics.tasks_released.inc(),
             events.OutcomeDropped: lambda _: self._metrics.outcomes_dropped.inc(),
@@ -63,6 +66,10 @@ class MetricsObserver:
     def _loaded(self, event: events.FileLoaded) -> None:
         self._metrics.files_loaded.inc()
         self._metrics.file_bytes.inc(event.size)
+
+    def _drop_refused(self, event: events.DropRefused) -> None:
+        self._metrics.drops_refused.labels(event.code).inc()
+        self._metrics.dead_letters.labels(event.code).inc()
 
     def _retried(self, event: events.ProviderRetried) -> None:
         self._metrics.provider_retries.labels(self._provider(event.provider), event.code).inc()

@@ -50,6 +50,13 @@ class KafkaSettings(Group):
         validation_alias="KAFKA_DLQ_TOPIC",
         description="Topic that messages go to which could not be processed, with the reason.",
     )
+    file_drop_topic: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_FILE_DROP_TOPIC",
+        min_length=1,
+        description="Topic with an object store's notifications of new files, which become tasks by the rules of "
+        "DROP_RULES_FILE; unset: none is read.",
+    )
     auto_offset_reset: Annotated[Literal["earliest", "latest"], Lowered] = Field(
         default="earliest",
         validation_alias="KAFKA_AUTO_OFFSET_RESET",
@@ -207,6 +214,12 @@ class KafkaSettings(Group):
         if self.dlq_topic in {self.tasks_topic, self.status_topic}:
             yield Problem(
                 ("KAFKA_DLQ_TOPIC",), "dead letters need a topic of their own, or they come back as tasks"
+            )
+        others = {self.tasks_topic, self.status_topic, self.dlq_topic}
+        if self.file_drop_topic is not None and self.file_drop_topic in others:
+            yield Problem(
+                ("KAFKA_FILE_DROP_TOPIC",),
+                "notifications need a topic of their own: what is on it is read as nothing else",
             )
         if refused := refusals(self.consumer_extra, OF_CONSUMER):
             yield Problem(("KAFKA_CONSUMER_EXTRA",), refused)

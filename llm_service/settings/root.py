@@ -137,6 +137,15 @@ class Settings(BaseModel):
         if self.app.is_production and (unsafe := self._unsafe()):
             names = ("APP_ENV", *(name for name, _ in unsafe))
             yield Problem(names, "refused in production: " + " ".join(sentence for _, sentence in unsafe))
+        if self.kafka.file_drop_topic is None:
+            return
+        if self.worker.drop_rules_file is None:
+            yield Problem(("DROP_RULES_FILE",), "required by KAFKA_FILE_DROP_TOPIC: by it files become tasks")
+        if not self.minio.configured and self.minio.folder is None:
+            yield Problem(
+                ("KAFKA_FILE_DROP_TOPIC", "MINIO_ENDPOINT"),
+                "dropped files are read from the object store, and none is configured",
+            )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -79,6 +79,11 @@ class WorkerSettings(Group):
         validation_alias="PROMPTS_FILE",
         description="Prompt catalogue (YAML); unset: the one that is shipped.",
     )
+    drop_rules_file: Path | None = Field(
+        default=None,
+        validation_alias="DROP_RULES_FILE",
+        description="Rules (YAML) by which dropped files become tasks; needed with KAFKA_FILE_DROP_TOPIC.",
+    )
     default_provider: Annotated[str | None, Lowered] = Field(
         default=None,
         validation_alias="LLM_PROVIDER",

@@ -51,8 +51,8 @@ class Outcome:
     dead_letter: Record | None = None
     retry: Record | None = None
     """The message as it goes round by the retry topic."""
-    task: Record | None = None
-    """What the message was turned into: a new task."""
+    tasks: tuple[Record, ...] = ()
+    """What the message was turned into: new tasks."""
 
 
 class Files(Protocol):

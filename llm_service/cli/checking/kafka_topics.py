@@ -21,6 +21,7 @@ from llm_service.kafka.topics import (
     status_unnamed,
 )
 
+DROPS = "file drops"
 Topics = Mapping[str, Topic | DependencyUnavailable]
 
 
@@ -29,7 +30,7 @@ class Role:
     """What a topic is for."""
 
     name: str
-    """tasks, status, dead letters; ``tasks and status`` where they share one."""
+    """tasks, status, dead letters, file drops; ``tasks and status`` where they share one."""
     topic: str
     setting: str
     needs: tuple[str, ...]
@@ -38,12 +39,16 @@ class Role:
 
 def roles_of(names: TopicNames) -> tuple[Role, ...]:
     """The topics that the settings name, each once."""
-    letters = Role("dead letters", names.dead_letter, "KAFKA_DLQ_TOPIC", ("WRITE",))
+    others = [Role("dead letters", names.dead_letter, "KAFKA_DLQ_TOPIC", ("WRITE",))]
+    if names.drops is not None:
+        others.append(Role(DROPS, names.drops, "KAFKA_FILE_DROP_TOPIC", ("READ",)))
     if names.status == names.tasks:
-        return Role("tasks and status", names.tasks, "KAFKA_TASKS_TOPIC", ("READ", "WRITE")), letters
-    tasks = Role("tasks", names.tasks, "KAFKA_TASKS_TOPIC", ("READ",))
+        return Role("tasks and status", names.tasks, "KAFKA_TASKS_TOPIC", ("READ", "WRITE")), *others
+    # Dropped files become tasks that this service writes itself.
+    needs = ("READ",) if names.drops is None else ("READ", "WRITE")
+    tasks = Role("tasks", names.tasks, "KAFKA_TASKS_TOPIC", needs)
     status = Role("status", names.status or DEFAULT_STATUS_TOPIC, "KAFKA_STATUS_TOPIC", ("WRITE",))
-    return tasks, status, letters
+    return tasks, status, *others
 
 
 class TopicReview:

@@ -168,3 +168,10 @@ def _reload(service: Service) -> None:
         )
     else:
         logger.bind(file=str(outcome.path), prompts=len(outcome.prompts)).info("prompts_reloaded")
+    rules = service.reload_rules()
+    if isinstance(rules, SettingsInvalid):
+        logger.bind(reason=rules.message).error(
+            "drop_rules_kept: the new rules are wrong, the old ones stay in use"
+        )
+    elif rules is not None:
+        logger.bind(file=str(rules.path), rules=len(rules.rules)).info("drop_rules_reloaded")

@@ -1,0 +1,1 @@
+"""File drops: bucket notifications that rules turn into tasks."""
