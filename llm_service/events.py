@@ -240,6 +240,20 @@ class OffsetsCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupAdopted:
+    """A new group was told at its first start what others had answered; numbers of tasks."""
+
+    topic: str
+    tasks: int
+    answered: int
+    unanswered: int
+    again: int
+    """Of the answered: those that run again all the same, since no offset map can leave them out."""
+    unknown: int
+    """Of the unanswered: those that are older than the oldest status."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionChanged:
     """A dependency answers or no longer does: kafka, store, provider names, postgres."""
 
@@ -294,6 +308,7 @@ Event: TypeAlias = (
     | PartitionsAssigned
     | PartitionsRevoked
     | OffsetsCommitted
+    | GroupAdopted
     | ConnectionChanged
     | Trouble
     | FilesLeft

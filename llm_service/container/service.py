@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from llm_service import events
+from llm_service.container.adoption import adopt_new_group
 from llm_service.container.bootstrap import Bootstrap
 from llm_service.container.delivery import Delivery, build_delivery, plain_properties
 from llm_service.container.drops import drop_life, load_rules
@@ -121,6 +122,7 @@ class Service:
         await bootstrap.reach(self.default_provider, self.guards[self.default_provider].provider.health)
         await self.files.start()
         self.watch.start()
+        await bootstrap.reach(KAFKA, lambda: adopt_new_group(self.settings, facts, self.observe))
         self._start_kafka(facts, delivery)
 
     def _own_parts(self) -> None:

@@ -100,13 +100,17 @@ class Envelope:
         Raises InvalidMessage (no JSON object), InvalidField (a known field has the wrong type) or
         IncompleteTask (nothing to work on). Whether there is a prompt is for the one who knows the catalogue.
         """
-        status = self._header("status")
-        if status is not None and Status.of(status) is not Status.PENDING:
+        if self.status() is not Status.PENDING:
             return None
-        body = self._object()
-        if status is None and not _is_pending(body):
-            return None
-        return self._read(body)
+        return self._read(self._object())
+
+    def status(self) -> Status | None:
+        """What header or, without one, body names; PENDING where neither does, None for a word that is no status.
+
+        Raises InvalidMessage and InvalidField, where it has to be looked for in a body that can't be read.
+        """
+        header = self._header("status")
+        return Status.of(header) if header is not None else _status(self._object())
 
     def _read(self, body: Mapping[str, object]) -> Task:
         identity = self.identity()
@@ -214,13 +218,13 @@ def _decode(value: bytes | None) -> Mapping[str, object] | InvalidMessage:
     )
 
 
-def _is_pending(body: Mapping[str, object]) -> bool:
+def _status(body: Mapping[str, object]) -> Status | None:
     status = body.get("status")
     if status is None or status == "":
-        return True
+        return Status.PENDING
     if isinstance(status, bool) or not isinstance(status, int | float | str):
         raise wrong("status", "a number, its text or its name", status)
-    return Status.of(status) is Status.PENDING
+    return Status.of(status)
 
 
 def header_text(raw: bytes) -> str | None:

@@ -52,7 +52,7 @@ class PartitionTracker:
         self.epoch = epoch
         self.highest_finished = -1
         self._inherited = list(finished)
-        self._inherited_bytes = _map_bytes(start or 0, finished)
+        self._inherited_bytes = map_bytes(start or 0, finished)
         """What each inherited run takes in a map, at most."""
         self._unfinished: set[int] = set()
         self._next = start
@@ -159,7 +159,8 @@ class PartitionTracker:
         return bool(self._inherited) and self._inherited[0].start <= offset
 
 
-def _map_bytes(base: int, runs: Sequence[Run]) -> list[int]:
+def map_bytes(base: int, runs: Sequence[Run]) -> list[int]:
+    """What each of the runs takes in a map above ``base``."""
     ends = [base, *(run.end for run in runs)]
     return [
         len(varint(run.start - before)) + len(varint(run.end - run.start))

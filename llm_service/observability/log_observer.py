@@ -64,8 +64,8 @@ class LogObserver:
                 line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
             case events.ConnectionChanged():
                 _connection(event)
-            case events.PartitionsRevoked() | events.PartitionsAssigned():
-                _partitions(event)
+            case events.PartitionsRevoked() | events.PartitionsAssigned() | events.GroupAdopted():
+                _group(event)
             case events.Trouble():
                 self._trouble(event)
             case events.DropBecameTask() | events.DropRefused():
@@ -95,7 +95,10 @@ class LogObserver:
             logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _partitions(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:
+def _group(event: events.PartitionsRevoked | events.PartitionsAssigned | events.GroupAdopted) -> None:
+    if isinstance(event, events.GroupAdopted):
+        _adopted(event)
+        return
     line = logger.bind(topic=event.topic, partitions=",".join(map(str, event.partitions)))
     if isinstance(event, events.PartitionsAssigned):
         line.bind(finished_above=event.finished_above).info("partitions_assigned")
@@ -119,6 +122,13 @@ def _drop(event: events.DropBecameTask | events.DropRefused) -> None:
         logger.bind(task_id=event.task_id, rule=event.rule, place=place).info("drop_became_task")
     else:
         logger.bind(code=event.code, reason=event.message, place=place).warning("drop_refused")
+
+
+def _adopted(event: events.GroupAdopted) -> None:
+    line = logger.bind(topic=event.topic, tasks=event.tasks, answered=event.answered, to_run=event.unanswered)
+    line.bind(run_again=event.again, older_than_statuses=event.unknown).info(
+        "group_adopted: what others had answered is not run again"
+    )
 
 
 def _settled(event: events.TaskSettled) -> None:

@@ -62,6 +62,13 @@ class KafkaSettings(Group):
         validation_alias="KAFKA_AUTO_OFFSET_RESET",
         description="Where a group without a committed offset begins; 'latest' leaves out what was sent before.",
     )
+    adopt: Annotated[Literal["auto", "off"], Lowered] = Field(
+        default="auto",
+        validation_alias="KAFKA_ADOPT",
+        description="First start of a group that has no committed offset, on topics that hold terminal statuses already. "
+        "'auto': tasks that were answered are not run again, as by llm-service adopt; not with "
+        "KAFKA_AUTO_OFFSET_RESET=latest. 'off': the group begins where KAFKA_AUTO_OFFSET_RESET says.",
+    )
     consumer_poll_timeout_s: float = Field(
         default=1.0,
         validation_alias="KAFKA_CONSUMER_POLL_TIMEOUT",

@@ -36,7 +36,9 @@ class Done:
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **more}
+    # PYTHONPATH is how a checkout beside the installed one is tested.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, "LANG": "C.UTF-8", **more}
 
 
 def run_command(

@@ -32,7 +32,7 @@ def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ran:
     """Run it in ``folder``, so that no .env of the checkout is read."""
     ended = subprocess.run(
         [str(Path(sys.executable).with_name("llm-service")), *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", **environment},
+        env={**_surroundings(), "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", **environment},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -42,3 +42,8 @@ def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ran:
     ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
     assert "Traceback" not in ran.err, ran.err
     return ran
+
+
+def _surroundings() -> dict[str, str]:
+    """PYTHONPATH is how a checkout beside the installed one is tested."""
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}

@@ -89,6 +89,8 @@ class EmbeddedParts:
             "KAFKA_GROUP_PROTOCOL": "consumer",
             # The consumer's thread ends after its poll: a second of waiting at the end that nobody needs.
             "KAFKA_CONSUMER_POLL_TIMEOUT": "0.1",
+            # Its topics are as new as its broker, which does not know what would be asked of it.
+            "KAFKA_ADOPT": "off",
             "STORAGE_FOLDER": str(self._objects),
             "MINIO_BUCKET_NAME": BUCKET,
             "FILE_TEMP_FOLDER": str(self.folder / "work"),

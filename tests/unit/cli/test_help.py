@@ -67,9 +67,11 @@ def _shown(words: tuple[str, ...]) -> str:
 
 
 def _process(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # PYTHONPATH is how a checkout beside the installed one is tested.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *arguments],
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
+        env={**kept, "LANG": "C.UTF-8", **environment},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -130,10 +132,7 @@ def test_a_wrong_command_line_is_told_on_stderr(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (
-            "llm-service ",
-            {"run", "submit", "watch", "check", "prompts", "topics", "config", "demo", "version"},
-        ),
+        ("llm-service ", {words[0] for words in COMMANDS if words}),
         ("llm-service su", {"submit"}),
         ("llm-service submit --prompt", {"--prompt", "--prompt-id"}),
         ("llm-service watch --", {"--from", "--timeout", "--json", "--env-file", "--help"}),

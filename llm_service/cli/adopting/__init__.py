@@ -1,0 +1,1 @@
+"""``llm-service adopt``: what it reads, writes and shows."""
