@@ -1,0 +1,30 @@
+"""Which function does which fault."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from tests.chaos.faults import process, provider, services
+from tests.chaos.scene import Scene
+from tests.chaos.schedule import Strike
+
+Doing: TypeAlias = Callable[[Scene, Strike], Awaitable[None]]
+
+KINDS: Mapping[str, Doing] = MappingProxyType(
+    {
+        "F1": process.kill,
+        "F3": process.kill_all,
+        "F4": process.freeze,
+        "F5": process.stop,
+        "F6": process.come_and_go,
+        "F8": services.freeze_broker,
+        "F9": services.kill_broker,
+        "F15": services.harm_database,
+        "F17": services.harm_store,
+        "F18": provider.refuse,
+        "F20": provider.withhold_tokens,
+        "F28": process.starve,
+    }
+)

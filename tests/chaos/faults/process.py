@@ -1,0 +1,115 @@
+"""Faults of the workers' processes: F1, F3, F4, F5, F6, F28."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import signal
+
+from tests.chaos.scene import Scene
+from tests.chaos.schedule import Strike
+from tests.chaos.stage import DRAIN_S
+
+# Beyond the session, so that somebody else has the partitions by then.
+_BEYOND_S = 3.0
+_FEW_DESCRIPTORS = 64
+_FEW_FOR_S = 6.0
+_GUESTS_FOR_S = 20.0
+# What a stop may take beyond its drain: closing producers, pools and files.
+STOP_S = DRAIN_S + 10.0
+
+
+async def kill(scene: Scene, strike: Strike) -> None:
+    """F1. Every other one comes back at once, as the same instance; the others leave their work to the rest."""
+    rng = random.Random(strike.seed)
+    async with scene.one_of_crew(rng, busy=True) as member:
+        if member is None:
+            scene.counts["F1 not struck"] += 1
+            return
+        back = "same" if strike.number % 2 == 0 else "other"
+        member.away_s = 0.0 if back == "same" else scene.plan.session_s + _BEYOND_S + 1.0
+        at = member.signal(signal.SIGKILL)
+        scene.strike("F1", "SIGKILL", at, member.worker_id, back)
+        await member.gone(5)
+
+
+async def kill_all(scene: Scene, strike: Strike) -> None:
+    """F3."""
+    del strike
+    async with scene.whole_crew() as members:
+        # Some have only just come back; all should have work.
+        await scene.until(lambda: all(scene.watcher.busy(one.worker_id) for one in members), 10)
+        async with scene.lasting("F3", f"SIGKILL to {len(members)}"):
+            for member in members:
+                at = member.signal(signal.SIGKILL)
+                scene.strike("F3 each", "SIGKILL", at, member.worker_id)
+            await asyncio.gather(*(member.gone(5) for member in members))
+
+
+async def freeze(scene: Scene, strike: Strike) -> None:
+    """F4: a zombie wakes up after its partitions went to others."""
+    async with scene.one_of_crew(random.Random(strike.seed), busy=True) as member:
+        if member is None:
+            scene.counts["F4 not struck"] += 1
+            return
+        seconds = scene.plan.session_s + _BEYOND_S
+        async with scene.lasting("F4", f"SIGSTOP for {seconds:.0f} s", member.worker_id):
+            member.signal(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            if member.running:
+                member.signal(signal.SIGCONT)
+
+
+async def stop(scene: Scene, strike: Strike) -> None:
+    """F5: SIGTERM mostly; every seventh twice, every eighth SIGINT."""
+    async with scene.one_of_crew(random.Random(strike.seed), busy=False) as member:
+        if member is None:
+            scene.counts["F5 not struck"] += 1
+            return
+        number = signal.SIGINT if strike.number % 8 == 7 else signal.SIGTERM
+        twice = strike.number % 7 == 6
+        what = f"{number.name}, twice" if twice else number.name
+        async with scene.lasting("F5", what, member.worker_id):
+            member.signal(number)
+            if twice:
+                await member.gone(random.Random(strike.seed).uniform(0.05, 1.0))
+                if member.running:
+                    member.signal(number)
+            await member.gone(STOP_S)
+
+
+async def come_and_go(scene: Scene, strike: Strike) -> None:
+    """F6: a member joins or leaves every 2-5 s."""
+    rng = random.Random(strike.seed)
+    async with scene.lasting("F6", "a member comes and goes"):
+        left = _GUESTS_FOR_S
+        while left > 0:
+            guest = scene.crew.hire(f"guest{strike.number}", False)
+            keeper = asyncio.create_task(guest.keep())
+            stay = rng.uniform(2.0, 5.0)
+            await asyncio.sleep(stay)
+            guest.wanted = False
+            if guest.running:
+                scene.counts["F6 leaves"] += 1
+                guest.signal(signal.SIGTERM)
+            if not await guest.gone(STOP_S):
+                guest.signal(signal.SIGKILL)
+            await keeper
+            pause = rng.uniform(1.0, 3.0)
+            await asyncio.sleep(pause)
+            left -= stay + pause
+
+
+async def starve(scene: Scene, strike: Strike) -> None:
+    """F28: 64 file descriptors for a while."""
+    async with scene.one_of_crew(random.Random(strike.seed), busy=True) as member:
+        if member is None or member.process is None:
+            return
+        pid = member.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        async with scene.lasting("F28", f"{_FEW_DESCRIPTORS} file descriptors", member.worker_id):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_FEW_DESCRIPTORS, before[1]))
+            await asyncio.sleep(_FEW_FOR_S)
+            if member.running:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)

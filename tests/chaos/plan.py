@@ -1,0 +1,69 @@
+"""What a run is asked to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+Mode = Literal["exactly_once", "at_least_once"]
+Protocol = Literal["classic", "consumer"]
+
+# What four workers of this pool do with ease on two cores while a quarter of them is away at any time.
+RATE = 34.0
+
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "F1": "worker SIGKILL at random",
+        "F3": "all workers killed together",
+        "F4": "SIGSTOP longer than the session, then SIGCONT",
+        "F5": "SIGTERM, SIGTERM twice, SIGINT",
+        "F6": "a member joins or leaves every 2-5 s",
+        "F7": "tasks longer than max.poll.interval.ms",
+        "F8": "broker stopped and continued",
+        "F9": "broker SIGKILL and restart on its own log",
+        "F10": "latency and little bandwidth",
+        "F11": "cut off, one way and both ways",
+        "F12": "connections reset, flapping",
+        "F13": "done, but the reply is lost",
+        "F14": "topic refuses: messages too large",
+        "F15": "PostgreSQL killed, stopped, sessions terminated",
+        "F17": "object store killed, stopped",
+        "F18": "provider 429, 500, 502, 503",
+        "F20": "token expired, revoked, token server down",
+        "F21": "messages that crash the parser",
+        "F26": "status topic not writable",
+        "F28": "64 file descriptors",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is decided before the run; the seed decides the rest."""
+
+    seed: int
+    tasks: int
+    seconds: float
+    """From the first message to the last."""
+    faults: tuple[str, ...] = tuple(FAULTS)
+    mode: Mode = "exactly_once"
+    protocol: Protocol = "classic"
+    workers: int = 4
+    partitions: int = 12
+    pool: int = 40
+    slowest_s: float = 3.0
+    """Of one answer of the provider."""
+    session_s: float = 6.0
+    shared: bool = False
+    """Tasks and statuses on one topic."""
+    patch: str = ""
+    """A patch of the worker, by its name; see ``tests.chaos.patched``."""
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Plan:
+        return Plan(**{**values, "faults": tuple(values["faults"])})

@@ -1,0 +1,222 @@
+"""One run: everything up, load and faults at once, all that is owed waited for, everything written down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.acceptance.worker import ROOT
+from tests.chaos import dump, stage
+from tests.chaos.cases import Generator, Load
+from tests.chaos.crew import Crew, Member, command_of
+from tests.chaos.faults.all_kinds import KINDS
+from tests.chaos.load import LoadSender
+from tests.chaos.measuring import Meter
+from tests.chaos.plan import Plan
+from tests.chaos.progress import Progress
+from tests.chaos.recording import Lines
+from tests.chaos.sampling import Sampler
+from tests.chaos.scene import Scene
+from tests.chaos.schedule import Strike, schedule
+from tests.chaos.stage import Stage, staged
+from tests.chaos.watcher import Watcher
+
+# After the last fault and the last message: beyond this nothing comes any more, and the checker names what is missing.
+ENDS_WITHIN_S = 90.0
+# A second answer that was under way has come by then.
+_SETTLE_S = 3.0
+_READY_S = 60.0
+_DISMISS_S = stage.DRAIN_S + 12.0
+
+
+async def run(plan: Plan, folder: Path, about: Mapping[str, str], progress: Progress) -> None:
+    """Leave the recording in ``folder``, which is there. Raises Unavailable where a service can't be had."""
+    with staged(plan, folder / "stage", progress.say) as here:
+        for name in ("gigachat.jsonl", "ollama.jsonl"):
+            (folder / name).symlink_to((folder / "stage" / name).relative_to(folder))
+        await _Run(plan, here, folder, about, progress).play()
+    for name in ("gigachat.jsonl", "ollama.jsonl"):
+        (folder / name).unlink()
+        shutil.move(folder / "stage" / name, folder / name)
+    shutil.rmtree(folder / "stage")
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, here: Stage, folder: Path, about: Mapping[str, str], progress: Progress
+    ) -> None:
+        self._plan = plan
+        self._here = here
+        self._folder = folder
+        self._about = dict(about)
+        self._progress = progress
+        (folder / "logs").mkdir(exist_ok=True)
+        self._lives = Lines(folder / "lives.jsonl")
+        self._faults = Lines(folder / "faults.jsonl")
+        self._sent = Lines(folder / "sent.jsonl")
+        self._crew = Crew([], self._hire)
+        rng = random.Random(plan.seed)
+        load = Load(
+            here.bucket,
+            here.canary,
+            plan.slowest_s,
+            longest_s=stage.MAX_POLL_INTERVAL_S * 1.4 if "F7" in plan.faults else 0.0,
+            crashing="F21" in plan.faults,
+            ollama=True,
+        )
+        self._sender = LoadSender(here, Generator(load, rng), rng, self._sent)
+
+    async def play(self) -> None:
+        plan, here = self._plan, self._here
+        watcher = Watcher(here.kafka.bootstrap, here.status, plan.partitions)
+        sampler = Sampler(
+            here.kafka.bootstrap, here.group, here.tasks, plan.partitions, self._folder / "offsets.jsonl"
+        )
+        meter = Meter(self._crew, self._folder)
+        scene = Scene(plan, here, self._crew, watcher, self._faults)
+        times: dict[str, float] = {}
+        try:
+            for number in range(plan.workers):
+                self._crew.begin(self._hire(f"w{number + 1}", True))
+            await self._all_ready()
+            await meter.take("ready")
+            times["began"] = time.time()
+            aside = [asyncio.create_task(meter.run()), asyncio.create_task(self._tell(scene))]
+            await asyncio.gather(self._sender.run(plan.tasks, plan.seconds), self._strikes(scene))
+            times["sent"] = time.time()
+            await self._all_answered(watcher, sampler)
+            times["answered"] = time.time()
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
+            await asyncio.sleep(_SETTLE_S)
+            await meter.take("end")
+            self._progress.say("telling the workers to stop")
+            late = await self._crew.dismiss(_DISMISS_S)
+            times["ended"] = time.time()
+        finally:
+            self._crew.kill()
+            watcher.close()
+            sampler.close()
+            meter.close()
+        self._progress.say("reading the topics and tables")
+        await self._write_down(times, late, sampler.count)
+
+    # --- the crew -------------------------------------------------------------------------------
+
+    def _hire(self, slot: str, is_static: bool) -> Member:
+        environment = self._here.environment(self._plan)
+        if is_static and self._plan.protocol == "classic":
+            environment["KAFKA_GROUP_INSTANCE_ID"] = slot
+        if self._plan.patch:
+            environment["PYTHONPATH"] = str(ROOT)
+        return Member(
+            slot,
+            environment,
+            self._folder / "logs" / f"{slot}.log",
+            command_of(self._plan.patch),
+            self._here.reaper,
+            lambda life: self._lives.write(asdict(life)),
+        )
+
+    async def _all_ready(self) -> None:
+        until = time.monotonic() + _READY_S
+        for member in self._crew.members:
+            while not await asyncio.to_thread(member.is_ready):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"{member.slot} is not ready:\n{member.log.read_text()[-3000:]}")
+                await asyncio.sleep(0.05)
+
+    # --- load, faults, the end ------------------------------------------------------------------
+
+    async def _strikes(self, scene: Scene) -> None:
+        began = time.monotonic()
+        doing = []
+        for strike in schedule(self._plan):
+            await asyncio.sleep(max(0.0, began + strike.at - time.monotonic()))
+            doing.append(asyncio.create_task(self._strike(scene, strike)))
+        await asyncio.gather(*doing)
+
+    async def _strike(self, scene: Scene, strike: Strike) -> None:
+        await KINDS[strike.fault](scene, strike)
+
+    async def _all_answered(self, watcher: Watcher, sampler: Sampler) -> None:
+        """Until everything owed is there and committed, or until nothing more comes."""
+        owed = self._sender.owed
+        until = time.monotonic() + ENDS_WITHIN_S
+        while time.monotonic() < until:
+            is_there = all(watcher.ended[task] >= count for task, count in owed.items())
+            if is_there and await asyncio.to_thread(self._nothing_left, sampler):
+                return
+            await asyncio.sleep(0.2)
+
+    def _nothing_left(self, sampler: Sampler) -> bool:
+        consumer = Consumer({"bootstrap.servers": self._here.kafka.bootstrap, "group.id": "nobody"})
+        try:
+            for number in range(self._plan.partitions):
+                end = consumer.get_watermark_offsets(TopicPartition(self._here.tasks, number), 5.0)[1]
+                # On a shared topic a transaction's marker lies behind the last message.
+                if sampler.committed.get(number, 0) < end - int(self._plan.shared):
+                    return False
+        finally:
+            consumer.close()
+        return True
+
+    async def _tell(self, scene: Scene) -> None:
+        while True:
+            faults = " ".join(f"{name}×{count}" for name, count in sorted(scene.counts.items()))
+            now = " ".join(sorted(+scene.active)) or "-"
+            work = sum(scene.watcher.busy(member.worker_id) for member in self._crew.running)
+            self._progress.show(
+                f"{self._sender.cases} of {self._plan.tasks} tasks sent, {scene.watcher.done} events, {work} at work, "
+                f"{len(self._crew.running)} workers; now: {now}; so far: {faults}"
+            )
+            await asyncio.sleep(0.5)
+
+    # --- the recording --------------------------------------------------------------------------
+
+    async def _write_down(self, times: dict[str, float], late: list[str], samples: int) -> None:
+        plan, here = self._plan, self._here
+        for lines in (self._lives, self._faults, self._sent):
+            lines.close()
+        topics = {"status": here.status, "dead-letters": here.dead_letters}
+        for name, topic in topics.items():
+            path = self._folder / f"topic-{name}.jsonl"
+            await asyncio.to_thread(dump.topic, here.kafka.bootstrap, topic, plan.partitions, path)
+        await dump.tables(here.database, self._folder / "tables.json")
+        left = [str(path.relative_to(here.folder)) for path in (here.folder / "work").rglob("*")]
+        facts = {
+            "plan": plan.plain(),
+            "about": self._about,
+            "services": [here.kafka.how, here.minio.how, here.postgres.how],
+            "times": times,
+            "tasks_topic": here.tasks,
+            "group": here.group,
+            "samples": samples,
+            "secrets": here.secrets,
+            "canary": here.canary,
+            "drain_s": stage.DRAIN_S,
+            "breaker_threshold": stage.BREAKER_THRESHOLD,
+            "breaker_open_s": stage.BREAKER_OPEN_S,
+            "retries": stage.RETRIES,
+            "late": late,
+            "files_left": left,
+            "ends": await asyncio.to_thread(self._ends),
+        }
+        (self._folder / "run.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1))
+
+    def _ends(self) -> dict[int, int]:
+        consumer = Consumer({"bootstrap.servers": self._here.kafka.bootstrap, "group.id": "nobody"})
+        try:
+            places = [TopicPartition(self._here.tasks, p) for p in range(self._plan.partitions)]
+            return {place.partition: consumer.get_watermark_offsets(place, 5.0)[1] for place in places}
+        finally:
+            consumer.close()

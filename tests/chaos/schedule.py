@@ -1,0 +1,65 @@
+"""When which fault strikes: all from the seed, so that a run can be repeated."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tests.chaos.plan import Plan
+
+# How often each strikes in five minutes. F7 and F21 are in the load itself.
+IN_FIVE_MINUTES: Mapping[str, int] = MappingProxyType(
+    {
+        "F1": 36,
+        "F3": 2,
+        "F4": 7,
+        "F5": 28,
+        "F6": 2,
+        "F8": 2,
+        "F9": 2,
+        "F10": 2,
+        "F11": 3,
+        "F12": 2,
+        "F13": 3,
+        "F14": 1,
+        "F15": 4,
+        "F17": 3,
+        "F18": 4,
+        "F20": 3,
+        "F26": 1,
+        "F28": 2,
+    }
+)
+# The workers have work by the first strike, and the load still runs when the last one comes.
+_CALM_START_S = 6.0
+_CALM_END_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault at its time."""
+
+    at: float
+    """Seconds from the first message."""
+    fault: str
+    number: int
+    """The how manieth of its kind, from 0: kinds take turns by it."""
+    seed: int
+
+
+def schedule(plan: Plan) -> list[Strike]:
+    """In the order of time. Each kind is spread evenly over the run, at random within its share of it."""
+    rng = random.Random(plan.seed)
+    first, last = _CALM_START_S, max(_CALM_START_S + 1.0, plan.seconds - _CALM_END_S)
+    strikes = []
+    for fault in plan.faults:
+        if fault not in IN_FIVE_MINUTES:
+            continue
+        count = max(1, round(IN_FIVE_MINUTES[fault] * plan.seconds / 300.0))
+        share = (last - first) / count
+        for number in range(count):
+            at = first + (number + rng.random()) * share
+            strikes.append(Strike(round(at, 3), fault, number, rng.getrandbits(32)))
+    return sorted(strikes, key=lambda strike: strike.at)

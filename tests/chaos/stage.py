@@ -1,0 +1,147 @@
+"""What a run plays on: a broker, an object store and a database of its own, the providers' stand-ins, fresh topics."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.chaos import broker
+from tests.chaos.plan import Plan
+from tests.services.bed import Bed
+from tests.services.kafka import Kafka
+from tests.services.minio import MinioServer
+from tests.services.postgres import Postgres
+from tests.services.reaper import Reaper
+from tests.services.wishes import Wishes
+from tests.standins.process import GigaChatProcess, StandinProcess, gigachat, ollama
+
+DRAIN_S = 8.0
+# The shortest that the settings allow; F7's tasks take longer.
+MAX_POLL_INTERVAL_S = 10.0
+BREAKER_THRESHOLD = 5
+BREAKER_OPEN_S = 1.0
+# Tasks outlive every outage here: what is wanted of each is known before.
+RETRIES = 20
+# The broker stamps what it appends: one clock for all events, and no worker's word.
+_STAMPED = {"message.timestamp.type": "LogAppendTime"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything a worker is pointed at, and everything that can be broken."""
+
+    kafka: Kafka
+    minio: MinioServer
+    postgres: Postgres
+    database: str
+    """DSN of the workers' database."""
+    gigachat: GigaChatProcess
+    ollama: StandinProcess
+    tasks: str
+    status: str
+    dead_letters: str
+    group: str
+    bucket: str
+    canary: str
+    reaper: Reaper
+    folder: Path
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must be found nowhere."""
+        password = urlsplit(self.database).password or ""
+        return [self.gigachat.authorization_key, self.minio.secret_key, password]
+
+    def environment(self, plan: Plan) -> dict[str, str]:
+        """The settings of a worker here, named as a deployment names them."""
+        database, standin = urlsplit(self.database), self.gigachat
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "KAFKA_TASKS_TOPIC": self.tasks,
+            "KAFKA_STATUS_TOPIC": self.status,
+            "KAFKA_DLQ_TOPIC": self.dead_letters,
+            "KAFKA_GROUP_ID": self.group,
+            "KAFKA_DELIVERY": plan.mode,
+            "KAFKA_GROUP_PROTOCOL": plan.protocol,
+            "KAFKA_SESSION_TIMEOUT_MS": str(int(plan.session_s * 1000)),
+            "KAFKA_HEARTBEAT_INTERVAL_MS": str(int(plan.session_s * 250)),
+            "KAFKA_MAX_POLL_INTERVAL_MS": str(int(MAX_POLL_INTERVAL_S * 1000)),
+            "MINIO_ENDPOINT": self.minio.endpoint,
+            "MINIO_ACCESS_KEY": self.minio.access_key,
+            "MINIO_SECRET_KEY": self.minio.secret_key,
+            "MINIO_BUCKET_NAME": self.bucket,
+            "POSTGRES_ENABLED": "true",
+            "POSTGRES_HOST": str(database.hostname),
+            "POSTGRES_PORT": str(database.port),
+            "POSTGRES_DATABASE": database.path.lstrip("/"),
+            "POSTGRES_USER": str(database.username),
+            "POSTGRES_PASSWORD": str(database.password),
+            "POSTGRES_POOL_MAX_SIZE": "4",
+            "GIGACHAT_ACCESS_TOKEN": standin.authorization_key,
+            "GIGACHAT_SCOPE": standin.scope,
+            "GIGACHAT_MAX_CONCURRENT": str(plan.pool),
+            "GIGACHAT_MAX_CONNECTIONS": str(plan.pool),
+            "GIGACHAT_CA_BUNDLE": str(standin.ca_bundle),
+            "GIGACHAT_REQUEST_TIMEOUT_SECONDS": "8",
+            "BASE_URL": standin.base_url,
+            "OAUTH_URL": standin.oauth_url,
+            "OLLAMA_BASE_URL": self.ollama.base_url,
+            "OLLAMA_MODEL": "tiny",
+            "LLM_PROVIDER": "gigachat",
+            "LLM_MAX_RETRIES": str(RETRIES),
+            "FILE_MAX_RETRIES": str(RETRIES),
+            "FILE_TEMP_FOLDER": str(self.folder / "work"),
+            "LLM_RETRY_INITIAL_DELAY": "0.2",
+            "LLM_RETRY_MAX_DELAY": "1.0",
+            "LLM_DEFAULT_PROMPT_ID": "1",
+            "CIRCUIT_BREAKER_FAILURE_THRESHOLD": str(BREAKER_THRESHOLD),
+            "CIRCUIT_BREAKER_TIMEOUT_SEC": str(BREAKER_OPEN_S),
+            "BOOTSTRAP_RETRY_DELAY_SECONDS": "0.2",
+            "WORKER_MAX_CONCURRENT_TASKS": str(plan.pool),
+            "WORKER_SHUTDOWN_TIMEOUT_SECONDS": str(DRAIN_S),
+            "DEDUP_WINDOW_SIZE": "20000",
+        }
+
+
+@contextmanager
+def staged(plan: Plan, folder: Path, say: Callable[[str], None]) -> Iterator[Stage]:
+    """Everything up, with its data in ``folder``; ended whatever way the context is left. Raises Unavailable."""
+    with contextlib.ExitStack() as stack:
+        reaper = Reaper()
+        stack.callback(reaper.close)
+        bed = Bed(Wishes.read(), say)
+        stack.callback(bed.close)
+        say("starting PostgreSQL and MinIO")
+        minio, postgres = bed.another("minio"), bed.another("postgres")
+        assert isinstance(minio, MinioServer)
+        assert isinstance(postgres, Postgres)
+        say("starting Kafka")
+        place = folder / "kafka"
+        place.mkdir(parents=True)
+        own = broker.start(reaper, place)
+        stack.callback(own.kafka.stop)
+        kafka = own.kafka
+        standin = stack.enter_context(gigachat(folder=folder))
+        (folder / "work").mkdir()
+        tasks = kafka.topic("tasks", plan.partitions, _STAMPED if plan.shared else None)
+        yield Stage(
+            kafka=kafka,
+            minio=minio,
+            postgres=postgres,
+            database=postgres.database(),
+            gigachat=standin,
+            ollama=stack.enter_context(ollama(folder=folder)),
+            tasks=tasks,
+            status=tasks if plan.shared else kafka.topic("status", plan.partitions, _STAMPED),
+            dead_letters=kafka.topic("dlq", plan.partitions, _STAMPED),
+            group=kafka.unique("workers"),
+            bucket=minio.bucket(),
+            canary=f"canary-prompt-{secrets.token_hex(8)}",
+            reaper=reaper,
+            folder=folder,
+        )
