@@ -18,7 +18,6 @@ made by all workers at once: an older one refuses it, in exactly-once delivery b
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -109,7 +108,7 @@ def read(metadata: str | None, committed: int) -> OffsetMap:
         return OffsetMap()
     try:
         raw = base64.b64decode(metadata, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and what is no ASCII at all is a bare one
         raise OffsetMapInvalid("the commit metadata is not base64") from error
     version = raw[0] if raw else None
     if version not in (VERSION, OWNED_VERSION):

@@ -120,7 +120,8 @@ def read_all(kafka: Kafka, topic: str, isolation: str = "read_committed") -> lis
 
 
 def outcome(status: bytes | None, letter: bytes | None = None) -> Outcome:
-    return Outcome(*(Record(b"key", value, ()) if value is not None else None for value in (status, letter)))
+    first, second = (Record(b"key", value, ()) if value is not None else None for value in (status, letter))
+    return Outcome(status=first, dead_letter=second)
 
 
 @pytest.fixture(params=["at_least_once", "exactly_once"])

@@ -80,6 +80,7 @@ def damaged() -> dict[str, str]:
         "cut inside a number": base64.b64encode(raw[:-1] + b"\x80").decode(),
         "cut inside a pair": base64.b64encode(raw[:-1]).decode(),
         "no base": base64.b64encode(b"\x01").decode(),
+        "no ASCII": "обработано",
         "an older service's note": "processed by worker 3",
     }
 
