@@ -80,13 +80,16 @@ class IdConflict(ServiceError):
     code = "id_conflict"
 
 
+class Poison(ServiceError):
+    """Each process that ran this task ended without a word: it is not run again (POISON_MAX_TAKEOVERS)."""
+
+    code = "poison"
+
+
 class DeadlineExceeded(ServiceError):
     """The task's deadline passed before it had an answer."""
 
     code = "deadline_exceeded"
-
-
-# --- prompts --------------------------------------------------------------------------------------
 
 
 class PromptError(ServiceError):
@@ -322,9 +325,6 @@ class ContentFiltered(ProviderError):
     """The provider's content filter refused the prompt or the answer."""
 
     code = "content_filtered"
-
-
-# --- answers --------------------------------------------------------------------------------------
 
 
 class AnswerError(ServiceError):

@@ -65,4 +65,5 @@ def consumer_policy(settings: Settings) -> ConsumerPolicy:
         window=window(settings),
         poll_timeout_s=settings.kafka.consumer_poll_timeout_s,
         commit_interval_s=settings.kafka.commit_interval_ms / 1000,
+        poison_takeovers=settings.worker.poison_max_takeovers,
     )

@@ -45,12 +45,16 @@ class Commits(Protocol):
         """Offsets of this partition were read: taken, skipped, or finished by a former owner."""
         ...
 
+    def urge(self, place: TopicPartition) -> None:
+        """Something waits until the position of this partition is written."""
+        ...
+
     def finish(self, delivery: Delivery) -> None:
         """The outcome of ``delivery`` is durable. Any thread."""
         ...
 
     def leave(self, places: Collection[TopicPartition], held: Held) -> None:
-        """Write what there is of these, within a short time: they are leaving."""
+        """Write what there is of these, and that they leave in order, within a short time."""
         ...
 
     def drop(self, places: Collection[TopicPartition], held: Held) -> None:
@@ -91,6 +95,8 @@ class PlainCommits:
         self._sent: dict[TopicPartition, Position] = {}
         self._next_commit = 0.0
         self._dirty = False
+        self._urged = False
+        self._refused = False
         self.stale = 0
 
     @property
@@ -100,20 +106,28 @@ class PlainCommits:
     def step(self, held: Held) -> None:
         self._note_finished(held)
         now = self._monotonic()
-        if not self._dirty or now < self._next_commit:
+        if not self._dirty or (now < self._next_commit and not self._urged):
             return
         self._next_commit = now + self._interval_s
-        self._dirty = False
+        self._dirty = self._urged = False
         changed = self._changed(held, held)
         if changed:
             self._sent.update(changed)
             self._port.commit_async(list(changed.values()))
 
     def renew(self, held: Held) -> None:
-        """Nothing to do: the consumer knows its own membership."""
+        """Who takes a partition over from us has to know that we had it."""
+        for place in held.keys() - self._sent.keys():
+            self.urge(place)
 
     def moved(self, place: TopicPartition) -> None:
         del place
+        self._dirty = True
+
+    def urge(self, place: TopicPartition) -> None:
+        del place
+        # After a refusal the interval is kept, however often something asks.
+        self._urged = self._urged or not self._refused
         self._dirty = True
 
     def finish(self, delivery: Delivery) -> None:
@@ -123,6 +137,8 @@ class PlainCommits:
 
     def leave(self, places: Collection[TopicPartition], held: Held) -> None:
         self._note_finished(held)
+        for place in places:
+            held[place].is_leaving = True
         leaving = self._changed(places, held)
         if leaving:
             self._sent.update(leaving)
@@ -138,6 +154,7 @@ class PlainCommits:
         """Nothing to do: in doubt a partition starts without its map."""
 
     def answered(self, positions: Sequence[Position], error: str | None, held: Held) -> None:
+        self._refused = error is not None
         for position in positions:
             place = TopicPartition(position.topic, position.partition)
             tracker = held.get(place)
@@ -145,6 +162,7 @@ class PlainCommits:
                 self._sent.pop(place, None)
                 self._dirty = True  # not taken: the next round sends it again
             elif tracker is not None:
+                tracker.written(position)
                 highest = tracker.highest_finished
                 self._observe(events.OffsetsCommitted(place.topic, place.partition, position.offset, highest))
 

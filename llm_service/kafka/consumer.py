@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from llm_service import events
 from llm_service.contract.message import is_skipped
 from llm_service.kafka.commits import Commits, PlainCommits
-from llm_service.kafka.holding_back import HoldingBack
+from llm_service.kafka.handing_over import HandingOver
 from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
@@ -42,6 +42,10 @@ class ConsumerPolicy:
     takeover_patience_s: float = 5.0
     """After so long without an answer a partition starts without its map: repeated work, no lost one."""
     revoke_timeout_s: float = 2.0
+    poison_takeovers: int = 5
+    """A message is not run any more that so many processes may have died of."""
+    asking_timeout_s: float = 0.005
+    """While messages wait for a word of the brokers, which comes in some milliseconds, or for others to finish."""
 
 
 class ConsumerLoop:
@@ -68,7 +72,7 @@ class ConsumerLoop:
             port, policy.commit_interval_s, (policy.window + 1) // 2, self.wake, observe, monotonic
         )
         self._takeovers = Takeovers(port, self._commits, policy.takeover_patience_s, observe, monotonic)
-        self._held_back = HoldingBack()
+        self._handing_over = HandingOver(self._commits, policy.poison_takeovers, monotonic)
         self._epoch = 0
         self._excused = 0
         self._wake = threads.flag()
@@ -107,7 +111,7 @@ class ConsumerLoop:
         self._commits.step(self._trackers)
         if self._takeovers:
             self._begin(self._takeovers.go_on(self._policy.ask_timeout_s))
-        self._take_held_back()
+        self._hand_over()
         room = self._room()
         messages = self._read(room) if room > 0 else self._read_while_full()
         if messages:
@@ -124,7 +128,7 @@ class ConsumerLoop:
     @property
     def unfinished(self) -> int:
         """Messages taken and not finished, and those held for a takeover or for room in a map."""
-        held = self._takeovers.held + len(self._held_back)
+        held = self._takeovers.held + len(self._handing_over)
         return sum(tracker.unfinished for tracker in self._trackers.values()) + held
 
     @property
@@ -150,7 +154,7 @@ class ConsumerLoop:
 
     def _read(self, room: int) -> list[KafkaMessage]:
         self._full_since = None
-        wanted = {*self._trackers, *self._takeovers.places} - self._held_back.places
+        wanted = {*self._trackers, *self._takeovers.places} - self._handing_over.without_room
         if ready := self._paused & wanted:
             self._port.resume(sorted(ready))
             self._paused -= ready
@@ -178,43 +182,36 @@ class ConsumerLoop:
             self._paused |= running
 
     def _poll_timeout(self) -> float:
+        if self._handing_over.is_asking:
+            return min(self._policy.poll_timeout_s, self._policy.asking_timeout_s)
         # While tasks run, what they finish is committed on time; an idle worker waits as long as it may.
         if self._commits.pending or self.unfinished:
             return min(self._policy.poll_timeout_s, self._policy.commit_interval_s / 2)
         return self._policy.poll_timeout_s
 
     def _accept(self, messages: Iterable[KafkaMessage]) -> None:
-        deliveries: list[Delivery] = []
-        now = self._monotonic()
         for message in messages:
-            place = message.place
-            tracker = self._trackers.get(place)
-            if tracker is None:
-                self._takeovers.hold(place, message)
-            elif self._fits(place, tracker, message):
-                self._take(tracker, message, now, deliveries)
-        if deliveries:
-            self._downstream.deliver(deliveries)
+            if message.place in self._trackers:
+                self._handing_over.add(message.place, message)
+            else:
+                self._takeovers.hold(message.place, message)
+        self._hand_over()
+        if self._handing_over.is_asking:
+            # What they wait for is asked now, and a broker that is near answers before the next round.
+            self._commits.step(self._trackers)
+            self._hand_over()
 
-    def _take_held_back(self) -> None:
+    def _hand_over(self) -> None:
         deliveries: list[Delivery] = []
         now = self._monotonic()
-        for message in self._held_back.takeable(self._trackers):
+        for message in self._handing_over.takeable(self._trackers, self._excused):
             self._take(self._trackers[message.place], message, now, deliveries)
+        if without_room := self._handing_over.without_room - self._paused:
+            # At once: one slow task has let thousands finish above it; the second that a resume takes is little beside that.
+            self._port.pause(sorted(without_room))
+            self._paused |= without_room
         if deliveries:
             self._downstream.deliver(deliveries)
-
-    def _fits(self, place: TopicPartition, tracker: PartitionTracker, message: KafkaMessage) -> bool:
-        """Where a map must be whole, what might make it too long waits: here if it came already, else unread."""
-        if not self._commits.whole:
-            return True
-        if place not in self._held_back and tracker.has_room(message.offset):
-            return True
-        if place not in self._held_back:
-            self._port.pause([place])
-            self._paused.add(place)
-        self._held_back.add(place, message)
-        return False
 
     def _take(
         self, tracker: PartitionTracker, message: KafkaMessage, now: float, out: list[Delivery]
@@ -224,6 +221,7 @@ class ConsumerLoop:
             tracker.skip(message.offset)
             self._observe(events.MessageSkipped(message.topic, message.partition, message.offset))
         elif tracker.take(message.offset):
+            takeovers = tracker.suspects.takeovers(message.offset)
             out.append(
                 Delivery(
                     message.topic,
@@ -234,6 +232,7 @@ class ConsumerLoop:
                     message.value,
                     message.headers,
                     now,
+                    is_poisoned=takeovers >= self._policy.poison_takeovers,
                 )
             )
 
@@ -273,7 +272,7 @@ class ConsumerLoop:
         for place in partitions:
             self._trackers.pop(place, None)
         self._takeovers.drop(partitions)
-        self._held_back.drop(partitions)
+        self._handing_over.drop(partitions)
         self._commits.drop(partitions, self._trackers)
         for topic, numbers in by_topic(partitions).items():
             self._observe(events.PartitionsRevoked(topic, numbers, lost))

@@ -68,12 +68,18 @@ class TransactionalCommits:
     def moved(self, place: TopicPartition) -> None:
         self._loop.mark_moved(place)
 
+    def urge(self, place: TopicPartition) -> None:
+        self._loop.mark_moved(place)
+        self._loop.hurry()
+
     def finish(self, delivery: Delivery) -> None:
         """Nothing to do: the settling thread has noted it with its commit."""
 
     def leave(self, places: Collection[TopicPartition], held: Held) -> None:
-        """Wait until what moved without an outcome is written too, for a short time."""
-        del held
+        """Wait until it is written that they leave in order, with what moved without an outcome, for a short time."""
+        for place in places:
+            held[place].is_leaving = True
+            self._loop.mark_moved(place)
         until = self._threads.monotonic() + _LEAVE_S
         self._loop.hurry()
         while not self._loop.is_written(places) and self._threads.monotonic() < until:

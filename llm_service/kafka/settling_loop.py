@@ -256,6 +256,7 @@ class SettlingLoop:
         for place, position in zip(places_of(positions), positions, strict=True):
             tracker = membership.held[place]
             self._written[place] = tracker, position
+            tracker.written(position)
             highest = tracker.highest_finished
             told.events.append(
                 events.OffsetsCommitted(place.topic, place.partition, position.offset, highest)

@@ -9,11 +9,13 @@ from llm_service import events
 from llm_service.kafka import offset_map
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.port import Committed, ConsumerPort, KafkaMessage, TopicPartition, by_topic
+from llm_service.kafka.suspects import AHEAD
 from llm_service.kafka.tracker import PartitionTracker
 
 # Asked one by one, so that a partition whose offsets are undecided does not hold up the others; a broker answers in
 # some milliseconds, and so many at once hold the consumer's thread no longer than a commit does.
 _ASKED_AT_ONCE = 4
+_PERHAPS_A_PART = "it was written in at_least_once, and is cut or its writer did not stop in order"
 # How often it is said that a partition stands still.
 _REMIND_S = 30.0
 
@@ -138,21 +140,25 @@ class Takeovers:
 
     def _begin(self, answer: Committed) -> TakenOver | None:
         place = TopicPartition(answer.topic, answer.partition)
-        runs: tuple[offset_map.Run, ...] = ()
+        known = offset_map.OffsetMap()
         if answer.offset is not None:
             try:
                 known = offset_map.read(answer.metadata, answer.offset)
                 if self._commits.whole and not known.whole:
-                    raise offset_map.OffsetMapInvalid("it was written in at_least_once and may be cut")
-                runs = known.runs
+                    raise offset_map.OffsetMapInvalid(_PERHAPS_A_PART)
             except offset_map.OffsetMapInvalid as error:
                 if self._commits.whole:
                     self._refuse(place, answer.offset, error)
                     return None
+                known = offset_map.OffsetMap()
         taking = self._taking.pop(place)
-        start = answer.offset if self._commits.whole else None
-        tracker = PartitionTracker(place.topic, place.partition, taking.epoch, runs, start)
-        return TakenOver(tracker, taking.held, sum(run.end - run.start for run in runs))
+        suspects = known.work.taken_over(answer.offset or 0)
+        tracker = PartitionTracker(
+            place.topic, place.partition, taking.epoch, known.runs, answer.offset, suspects
+        )
+        if answer.offset is not None and suspects.end <= answer.offset:
+            tracker.reach(answer.offset + AHEAD)
+        return TakenOver(tracker, taking.held, sum(run.end - run.start for run in known.runs))
 
     def _refuse(self, place: TopicPartition, offset: int, error: offset_map.OffsetMapInvalid) -> None:
         taking = self._taking[place]

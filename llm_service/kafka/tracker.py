@@ -10,7 +10,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from llm_service.kafka.offset_map import RUNS_LIMIT, Run, encode, encode_owned, finished_runs, varint
+from llm_service.kafka.offset_map import (
+    RUNS_LIMIT,
+    Run,
+    Work,
+    encode,
+    encode_owned,
+    finished_runs,
+    read,
+    varint,
+)
+from llm_service.kafka.suspects import NOBODY, Suspects
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +41,34 @@ class PartitionTracker:
     """
 
     __slots__ = (
+        "_granted",
+        "_has_begun",
         "_inherited",
         "_inherited_bytes",
+        "_limit",
         "_lock",
         "_low",
         "_next",
+        "_recorded",
         "_unfinished",
         "epoch",
         "highest_finished",
+        "is_leaving",
         "partition",
+        "suspects",
         "topic",
     )
 
     def __init__(
-        self, topic: str, partition: int, epoch: int, finished: Sequence[Run] = (), start: int | None = None
+        self,
+        topic: str,
+        partition: int,
+        epoch: int,
+        finished: Sequence[Run] = (),
+        start: int | None = None,
+        suspects: Suspects = NOBODY,
     ) -> None:
-        """``finished`` and ``start`` are the map and the offset that were committed, where they are known."""
+        """``finished``, ``start`` and ``suspects`` are what was committed, where it is known."""
         self.topic = topic
         self.partition = partition
         self.epoch = epoch
@@ -58,12 +80,76 @@ class PartitionTracker:
         self._next = start
         self._low = start
         """At or below the lowest unfinished offset."""
+        self.suspects = suspects
+        self.is_leaving = False
+        """Whether what is written from now on says that its owner has left in order."""
+        self._has_begun = False
+        self._limit = start or 0
+        """What we want to be recorded: below this offset messages may have been started."""
+        self._recorded: int | None = None
+        """What the broker said last is recorded; None before it took anything of ours."""
+        self._granted: int | None = None
+        """Below this offset messages may be started."""
         self._lock = Lock()
 
     @property
     def unfinished(self) -> int:
         """How many offsets were taken and are not finished."""
         return len(self._unfinished)
+
+    # --- what may be started --------------------------------------------------------------------
+
+    def arrived(self, offset: int) -> None:
+        """The first message since the takeover: where its log begins, where nobody knew or it is another log by now."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        with self._lock:
+            if self._next is not None and offset >= self._next:
+                return
+            self._next = self._low = self._limit = offset
+            self._recorded = self._granted = None
+            self.suspects = NOBODY
+            self._inherited, self._inherited_bytes = [], []
+
+    def may_start(self, offset: int) -> bool:
+        """Whether who takes the partition over from us, dead or alive, can know that this one may have been started."""
+        return self._granted is not None and offset < self._granted and not self.is_leaving
+
+    def reach(self, offset: int) -> bool:
+        """Ask that messages up to this one may be started; whether that is new, and has to be written."""
+        with self._lock:
+            if offset < self._limit:
+                return self._recorded is None
+            self._limit = offset + 1
+            return True
+
+    def narrow(self, end: int | None = None) -> bool:
+        """Start nothing from ``end`` on (nothing more, without it); whether that has to be written."""
+        with self._lock:
+            if self._next is None:
+                return False
+            self._limit = self._next if end is None else end
+            if self._granted is not None:
+                self._granted = min(self._granted, self._limit)
+            return self._recorded != self._limit
+
+    @property
+    def room_ahead(self) -> int:
+        """How many offsets beyond those taken may be started, or are being asked for."""
+        return self._limit - (self._next or 0)
+
+    def written(self, position: Position) -> None:
+        """The broker has taken a position of this assignment."""
+        limit = read(position.metadata, position.offset).work.limit
+        with self._lock:
+            self._recorded = limit
+            self._granted = min(limit, self._limit)
+
+    def is_unfinished(self, offset: int) -> bool:
+        return offset in self._unfinished
+
+    # --- what is taken --------------------------------------------------------------------------
 
     def take(self, offset: int) -> bool:
         """Note that the message at ``offset`` was read; False when a former owner has finished it.
@@ -100,7 +186,7 @@ class PartitionTracker:
         if found is None:
             return None
         base, runs = found
-        return Position(self.topic, self.partition, base, encode(base, runs))
+        return Position(self.topic, self.partition, base, encode(base, runs, self._work(base)))
 
     def position_with(self, finished: Collection[int], owner: str) -> Position | None:
         """What to commit in the transaction that finishes these too: the whole map, under its writer's id.
@@ -112,7 +198,7 @@ class PartitionTracker:
         if found is None:
             return None
         base, runs = found
-        return Position(self.topic, self.partition, base, encode_owned(base, runs, owner))
+        return Position(self.topic, self.partition, base, encode_owned(base, runs, owner, self._work(base)))
 
     def has_room(self, offset: int) -> bool:
         """Whether the map fits the commit metadata however those taken finish, once ``offset`` is taken too.
@@ -129,6 +215,9 @@ class PartitionTracker:
                 return True
             self._low = min(self._unfinished)
             return self._bound(offset) <= RUNS_LIMIT
+
+    def _work(self, base: int) -> Work:
+        return Work(self.is_leaving, 0 if self.is_leaving else self._limit, self.suspects.above(base))
 
     def _bound(self, offset: int) -> int:
         end = max(offset + 1, self._next or 0, self._inherited[-1].end if self._inherited else 0)

@@ -52,6 +52,15 @@ class WorkerSettings(Group):
         le=1_000_000,
         description="Finished tasks that are remembered to answer repeats; what is in flight is always remembered.",
     )
+    poison_max_takeovers: int = Field(
+        default=5,
+        validation_alias="POISON_MAX_TAKEOVERS",
+        # Two of them are counted for all that ran beside it; from then on it runs alone, and one is what it did itself.
+        ge=3,
+        le=100,
+        description="A task that was running each of so many times when a worker ended without a word (out of memory, "
+        "kill -9, power) is not run again: FAILED and dead letter, code poison. From the second time on it runs alone.",
+    )
     worker_id: str = Field(
         default_factory=_own_worker_id,
         validation_alias="WORKER_ID",

@@ -24,6 +24,7 @@ from llm_service.errors import (
     IdConflict,
     InvalidMessage,
     MessageTooLarge,
+    Poison,
     PublishFailed,
     ServiceError,
     TopicNotWritable,
@@ -120,7 +121,8 @@ class TaskLife:
 
     async def _route(self, case: _Case, envelope: Envelope) -> None:
         try:
-            task: Task | ServiceError | None = envelope.task()
+            # What kills a process may be in its reading too.
+            task: Task | ServiceError | None = Poison() if case.delivery.is_poisoned else envelope.task()
         except InvalidMessage as error:
             task = error
         except Exception as bug:

@@ -31,6 +31,8 @@ class Delivery:
     headers: Headers
     received_at: float
     """``Clock.monotonic`` when it was read."""
+    is_poisoned: bool = False
+    """Whether so many processes ended while they ran it that it must not be run."""
 
     @property
     def place(self) -> tuple[str, int, int]:

@@ -37,12 +37,18 @@ class WholeCommits:
 
     def step(self, held: Held) -> None:
         self.held.append(set(held))
+        for tracker in held.values():
+            position = tracker.position_with((), "me")
+            if position is not None:
+                tracker.written(position)
 
     def renew(self, held: Held) -> None:
         self.held.append(set(held))
         self.log.append("renew")
 
     def moved(self, place: TopicPartition) -> None: ...
+
+    def urge(self, place: TopicPartition) -> None: ...
 
     def finish(self, delivery: Delivery) -> None: ...
 

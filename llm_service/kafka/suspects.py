@@ -1,0 +1,70 @@
+"""Which messages a process may have been working on when it ended without leaving its group, and how often.
+
+A message that kills the process it runs in shows by nothing else: whoever takes its partition over counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+# From so many unclean takeovers on a message runs alone: the first may be anybody's, a machine's or a deployment's.
+ALONE_FROM = 2
+# So far ahead of what is taken it is written that messages may be started, where nobody is suspect: no message waits for
+# that then. It makes the count of the first unclean takeover too wide, and that count alone does nothing: where one is, what
+# is started is written exactly, message by message.
+AHEAD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Offsets ``start`` up to, not including, ``end``, all with the same count of unclean takeovers."""
+
+    start: int
+    end: int
+    takeovers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """The counts of one partition: ascending, apart from each other, none of 0. Those that finish may stay in."""
+
+    ranges: tuple[Suspect, ...] = ()
+
+    def takeovers(self, offset: int) -> int:
+        """How many unclean takeovers found that ``offset`` may have been started."""
+        return next((found.takeovers for found in self.ranges if found.start <= offset < found.end), 0)
+
+    @property
+    def end(self) -> int:
+        """No offset from here on has a count."""
+        return self.ranges[-1].end if self.ranges else 0
+
+    def raised(self, start: int, end: int) -> Suspects:
+        """One more takeover for ``start`` up to, not including, ``end``."""
+        edges = sorted({start, end, *(edge for found in self.ranges for edge in (found.start, found.end))})
+        return _joined(
+            Suspect(low, high, self.takeovers(low) + (start <= low < end)) for low, high in pairwise(edges)
+        )
+
+    def above(self, base: int) -> Suspects:
+        """Without what lies below ``base``."""
+        if not self.ranges or self.ranges[0].start >= base:
+            return self
+        return _joined(Suspect(max(found.start, base), found.end, found.takeovers) for found in self.ranges)
+
+
+NOBODY = Suspects()
+
+
+def _joined(ranges: Iterable[Suspect]) -> Suspects:
+    """Neighbours of one count as one; empty ones and those without a count left out."""
+    joined: list[Suspect] = []
+    for found in ranges:
+        if found.start >= found.end or not found.takeovers:
+            continue
+        if joined and (joined[-1].end, joined[-1].takeovers) == (found.start, found.takeovers):
+            found = Suspect(joined.pop().start, found.end, found.takeovers)  # noqa: PLW2901
+        joined.append(found)
+    return Suspects(tuple(joined))
