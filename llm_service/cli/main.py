@@ -23,6 +23,7 @@ _COMMANDS = {
     "demo": "Show the whole path on embedded parts: tasks in, statuses and results out.",
     "submit": "Send files or text as tasks.",
     "watch": "Follow the status topic, live.",
+    "task": "Show all that is known of a task, and what to do.",
     "check": "Look at everything the worker needs, and say what to do where something is wrong.",
     "config": "Show the settings in force and where each comes from.",
     "adopt": "Tell a new group which tasks are answered already: the first start on existing topics.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,6 +78,18 @@ class TopicScan:
             if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise KafkaException(found.error)
             return {TopicPartition(topic, number): self._span(topic, number) for number in found.partitions}
+
+    def offsets_at(self, places: Iterable[TopicPartition], moment: datetime) -> dict[TopicPartition, int]:
+        """The first offset of each that was written at ``moment`` or later; the end where there is none.
+
+        Raises DependencyUnavailable.
+        """
+        milliseconds = int(moment.timestamp() * 1000)
+        asked = [ConfluentPartition(place.topic, place.partition, milliseconds) for place in places]
+        with self._told("the offsets of a moment"):
+            found = self._consumer.offsets_for_times(asked, timeout=self._timeout_s)
+        # A negative offset is librdkafka's word for the end.
+        return {TopicPartition(f.topic, f.partition): f.offset if f.offset >= 0 else 2**62 for f in found}
 
     def read(
         self, spans: Mapping[TopicPartition, Span], since: Mapping[TopicPartition, int] | None = None

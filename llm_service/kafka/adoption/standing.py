@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as ConfluentPartition
 
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka.backlog import Member, group, places, reading
-from llm_service.kafka.cluster import Cluster, NotPermitted
+from llm_service.kafka.cluster import Cluster, NotPermitted, answered
 from llm_service.kafka.config import ConnectionConfig
-from llm_service.kafka.confluent import offsets_of
-from llm_service.kafka.port import TopicPartition
+from llm_service.kafka.confluent import answers_of, offsets_of
+from llm_service.kafka.port import Committed, TopicPartition
 from llm_service.kafka.tracker import Position
 
 # The brokers' word for a commit from outside a group that has members.
@@ -57,6 +58,13 @@ class GroupStanding:
             for place in found
             if place.committed is not None
         }
+
+    def position(self, topic: str, partition: int) -> Committed:
+        """What is committed in one partition, with its metadata. Raises DependencyUnavailable."""
+        with self._permitted(), answered():
+            asked = [ConfluentPartition(topic, partition)]
+            found = answers_of(self._reader.committed(asked, timeout=self._timeout_s))
+        return found[0] if found else Committed(topic, partition, None, "")
 
     def write(self, positions: Sequence[Position]) -> None:
         """Commit them.

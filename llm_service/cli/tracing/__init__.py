@@ -1,0 +1,1 @@
+"""``llm-service task``: all that is known of one task."""
