@@ -128,6 +128,22 @@ async def test_a_task_sent_twice(scene: Scene) -> None:
     await shown(ROWS["duplicates"], scene.worker)
 
 
+async def test_what_became_of_a_task(scene: Scene) -> None:
+    task_id = new_id()
+    await scene.run({"text": "Договор № 17."}, task_id=task_id)
+    await shown(ROWS["task-fate"], scene.worker, ID=task_id)
+
+
+async def test_a_new_group_on_topics_that_are_in_use(scene: Scene) -> None:
+    """A group of its own: that of the worker is at work."""
+    row, group = ROWS["first-start"], scene.stage.kafka.unique("new")
+    await scene.run({"text": "Договор № 17."})
+    await shown(row, scene.worker, KAFKA_GROUP_ID=group)
+    environment = {**scene.worker.environment, "KAFKA_GROUP_ID": group}
+    cured = await asyncio.to_thread(run, row.cure, environment, scene.worker.log.parent)
+    assert f"Written: the group {group} begins there and runs" in cured
+
+
 async def test_no_right_to_a_bucket(scene: Scene, minio: MinioServer) -> None:
     user, secret, bucket = scene.stage.kafka.unique("user"), "secret-of-the-user", scene.stage.bucket
     await asyncio.to_thread(let_list_only, minio, user, secret, bucket)
