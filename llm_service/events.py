@@ -108,7 +108,7 @@ class DropRefused:
 
 @dataclass(frozen=True, slots=True)
 class TaskRepeated:
-    """The id of this message is known already; ``how`` is waiting, replayed or conflict."""
+    """The id of this message is known already; ``how`` is waiting, replayed, conflict, or retry."""
 
     task: TaskRef
     how: str
@@ -158,6 +158,32 @@ class TaskSettled:
     prompt_tokens: int | None
     completion_tokens: int | None
     dead_letter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSentRound:
+    """The task is on the retry topic, durably, to be tried again later."""
+
+    task: TaskRef
+    code: str
+    """Of the error that it met, or of what it waits for."""
+    message: str
+    provider: str
+    attempt: int
+    """Which attempt begins when it comes back."""
+    round: int
+    """How often it has gone round, this time included."""
+    waits: bool
+    """Whether it only waits: no attempt was spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCameBack:
+    """The task was read from the retry topic; ``task`` names the place where its run began."""
+
+    task: TaskRef
+    attempt: int
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +325,8 @@ Event: TypeAlias = (
     | StageFinished
     | FileLoaded
     | TaskSettled
+    | TaskSentRound
+    | TaskCameBack
     | TaskReleased
     | TaskCrashed
     | OutcomeDropped

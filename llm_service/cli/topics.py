@@ -26,6 +26,7 @@ What is made, unless the options say otherwise:
   tasks         12 partitions (so many workers can share them), kept for 14 days
   status        as many partitions as tasks, kept for 14 days
   dead letters  the same, kept for 90 days, with room for each task and the reason beside it
+  retries       the same, kept for 14 days, with the same room
 Each has a copy on 3 brokers where there are so many, of which 2 must have a message
 (min.insync.replicas), and is never compacted. What exists is left as it is.
 

@@ -62,7 +62,7 @@ def build_delivery(
     settings: Settings, facts: TopicFacts, clock: Clock, rng: random.Random, observe: events.Observer
 ) -> Delivery:
     """The mode of ``KAFKA_DELIVERY``."""
-    topics = OutcomeTopics(facts.status, facts.dead_letter, tasks=facts.tasks)
+    topics = OutcomeTopics(facts.status, facts.dead_letter, facts.retry or "", facts.tasks)
     if settings.kafka.delivery == "exactly_once":
         return _ExactlyOnce(settings, facts, topics, rng, observe)
     return _AtLeastOnce(topics, clock, observe)
@@ -75,12 +75,7 @@ def plain_properties(settings: Settings, facts: TopicFacts, news: KafkaNews) -> 
         connection_config(settings),
         int(kafka.publish_timeout_s * 1000),
         kafka.message_max_bytes,
-        min(
-            kafka.message_max_bytes,
-            facts.status_max_bytes,
-            facts.dead_letter_max_bytes,
-            facts.tasks_max_bytes or kafka.message_max_bytes,
-        ),
+        min(kafka.message_max_bytes, *facts.written_max_bytes),
         news.on_error,
     )
     return properties | own_lines()

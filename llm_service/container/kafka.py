@@ -50,7 +50,13 @@ def own_lines() -> dict[str, object]:
 
 def topic_names(settings: Settings) -> TopicNames:
     kafka = settings.kafka
-    return TopicNames(kafka.tasks_topic, kafka.status_topic, kafka.dlq_topic, drops=kafka.file_drop_topic)
+    return TopicNames(
+        kafka.tasks_topic,
+        kafka.status_topic,
+        kafka.dlq_topic,
+        retry=kafka.retry_topic_in_use,
+        drops=kafka.file_drop_topic,
+    )
 
 
 def window(settings: Settings) -> int:
@@ -58,10 +64,20 @@ def window(settings: Settings) -> int:
     return 2 * settings.worker.max_concurrent_tasks
 
 
+def waiting_share(settings: Settings) -> int:
+    """Tasks that may wait for a provider beside the window."""
+    return int(window(settings) * settings.worker.waiting_share)
+
+
 def consumer_policy(settings: Settings) -> ConsumerPolicy:
-    drops = settings.kafka.file_drop_topic
+    kafka = settings.kafka
+    retry = kafka.retry_topic_in_use
+    others = [topic for topic in (retry, kafka.file_drop_topic) if topic is not None]
     return ConsumerPolicy(
-        topics=(settings.kafka.tasks_topic, *([drops] if drops is not None else [])),
+        topics=(kafka.tasks_topic, *others),
+        retry_topic=retry,
+        retry_delay_s=kafka.retry_delay_s,
+        group=kafka.group_id,
         window=window(settings),
         poll_timeout_s=settings.kafka.consumer_poll_timeout_s,
         commit_interval_s=settings.kafka.commit_interval_ms / 1000,

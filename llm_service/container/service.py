@@ -20,10 +20,11 @@ from llm_service.container.kafka import (
     group_config,
     own_lines,
     topic_names,
+    waiting_share,
     window,
 )
 from llm_service.container.ledger import build_operation_log
-from llm_service.container.providers import build_guards
+from llm_service.container.providers import EXTRACTIVE, build_guards
 from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
 from llm_service.drops.rules import Rules
@@ -50,6 +51,8 @@ from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Ledger, Settler
 from llm_service.tasks.recall import NoLedger, Recall
+from llm_service.tasks.rounds import RoundPolicy, Rounds
+from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 
@@ -80,8 +83,13 @@ class Service:
         self._survey_s = survey_s
         self.clock = clock
         self.operation_log = build_operation_log(settings, clock, rng, observe)
-        self.observe = fan_out(observe, self.operation_log) if self.operation_log is not None else observe
+        observers: list[events.Observer] = [observe, self._on_event]
+        if self.operation_log is not None:
+            observers.append(self.operation_log)
+        self.observe = fan_out(*observers)
         self.ledger: Ledger = NoLedger()
+        self._asked_for: set[str] = set()
+        """Providers that tasks came for; names of guards alone."""
         self.started_at = clock.monotonic()
         self.stopping = False
         self._rng = rng
@@ -92,10 +100,11 @@ class Service:
         self.store = build_store(settings)
         self.files = TaskFiles(settings, self.store, self._executor, clock)
         self.guards: dict[str, Guard] = build_guards(settings, clock, rng, self.observe)
-        self.window = DedupWindow(max(settings.worker.dedup_window_size, window(settings)))
+        self.window = DedupWindow(max(settings.worker.dedup_window_size, window(settings)), clock.monotonic)
         self.pool = WorkerPool(
             settings.worker.max_concurrent_tasks, settings.worker.priority_aging_s, self._on_blocked
         )
+        self.room = WaitingRoom(max(1, waiting_share(settings)), self._others_go_on)
         self.news = KafkaNews(self.observe)
         self.watch = Watch(self._checks(), clock, self.observe)
         self._source: KafkaSource | None = None
@@ -162,7 +171,15 @@ class Service:
         sink = KafkaStatusSink(publisher, facts.status)
         recall = partial(Recall, self.ledger, record_first=delivery.record_first)
         intake = TaskIntake(self._lives(facts, self._tools(facts, settler, sink, recall)))
-        source = KafkaSource(consumer, consumer_policy(self.settings), intake, self.observe, commits)
+        source = KafkaSource(
+            consumer,
+            consumer_policy(self.settings),
+            intake,
+            self.observe,
+            commits,
+            now=self.clock.now,
+            crowded=self.room.make_way,
+        )
         self._intake, self._source = intake, source
         self._ended = source.start()
 
@@ -207,9 +224,18 @@ class Service:
             guards=self.guards,
             catalogue=lambda: self._catalogue,
             defaults=PlanDefaults(self.settings.worker.default_prompt_id, self.default_provider),
+            rounds=Rounds(self._round_policy(facts), self.clock),
+            room=self.room,
             clock=self.clock,
             observe=self.observe,
         )
+
+    def _round_policy(self, facts: TopicFacts) -> RoundPolicy | None:
+        if facts.retry is None:
+            return None
+        kafka = self.settings.kafka
+        largest = min(facts.retry_max_bytes, kafka.message_max_bytes)
+        return RoundPolicy(kafka.retry_delay_s, self.settings.retry.max_attempts, largest, kafka.group_id)
 
     async def _survey(self) -> TopicFacts:
         return await asyncio.to_thread(
@@ -312,8 +338,18 @@ class Service:
 
     def _on_blocked(self, blocked: int) -> None:
         if self._source is not None:
-            room = int(window(self.settings) * self.settings.worker.waiting_share)
-            self._source.excuse(min(blocked, room))
+            self._source.excuse(min(blocked, waiting_share(self.settings)))
+
+    def _others_go_on(self) -> bool:
+        """Whether any provider is well that tasks may be meant for; the built-in one counts when it is the default."""
+        names = set(self.guards) - {EXTRACTIVE} | {self.default_provider} | self._asked_for
+        return any(not self.guards[name].is_away for name in names)
+
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.BreakerChanged):
+            self.room.review()
+        elif isinstance(event, events.TaskStarted):
+            self._asked_for.add(event.provider)
 
     def _on_trouble(self, trouble: str) -> None:
         self.observe(events.Trouble("kafka", trouble))

@@ -54,6 +54,7 @@ class ServiceView:
             "stale_outcomes": service.source.stale_outcomes if service.source is not None else 0,
             "lag": sum(service.news.lag.values()),
             "tasks": {stage.name.lower(): service.count(stage) for stage in Stage},
+            "retry": self._retry(),
             "providers": {
                 name: {"breaker": guard.state, "calls": guard.in_progress}
                 for name, guard in service.guards.items()
@@ -61,6 +62,14 @@ class ServiceView:
             # Beside /ready: no task needs it.
             "operation_log": {"up": log.up, "queued": log.queued, "dropped": log.dropped} if log else None,
         }
+
+    def _retry(self) -> Mapping[str, object] | None:
+        """What waits on the retry topic of our partitions; None without one."""
+        topic = self._service.settings.kafka.retry_topic_in_use
+        if topic is None:
+            return None
+        lag = sum(count for (name, _), count in self._service.news.lag.items() if name == topic)
+        return {"topic": topic, "waiting": lag, "held_until_due": self.retry_held()}
 
     # --- gauges ---------------------------------------------------------------------------------
 
@@ -88,6 +97,10 @@ class ServiceView:
 
     def waiting(self) -> int:
         return self._service.pool.blocked
+
+    def retry_held(self) -> int:
+        source = self._service.source
+        return 0 if source is None else source.held_until_due
 
     def window(self) -> int:
         return len(self._service.window)

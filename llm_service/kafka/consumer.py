@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from llm_service import events
 from llm_service.contract.message import is_skipped
+from llm_service.contract.record import Headers
+from llm_service.contract.retry import RetryNote, decode
 from llm_service.kafka.commits import Commits, PlainCommits
 from llm_service.kafka.handing_over import HandingOver
 from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
+from llm_service.kafka.until_due import UntilDue
 from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 from llm_service.tasks.ports import Delivery
+
+_TELL_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,12 @@ class ConsumerPolicy:
     """A message is not run any more that so many processes may have died of."""
     asking_timeout_s: float = 0.005
     """While messages wait for a word of the brokers, which comes in some milliseconds, or for others to finish."""
+    retry_topic: str | None = None
+    """The one of the topics whose messages are due at a time of their own."""
+    retry_delay_s: float = 30.0
+    """No message of it is held for longer."""
+    group: str = ""
+    """The group whose tasks on the retry topic are ours."""
 
 
 class ConsumerLoop:
@@ -60,10 +72,13 @@ class ConsumerLoop:
         monotonic: Callable[[], float] = time.monotonic,
         commits: Commits | None = None,
         threads: Threads = SYSTEM_THREADS,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``commits``: how offsets are written; without it by the consumer itself."""
+        """``commits``: how offsets are written; without it by the consumer itself. ``now``: the wall clock."""
         self._port = port
         self._policy = policy
+        self._until_due = UntilDue(policy.retry_topic, policy.retry_delay_s, monotonic, now)
         self._downstream = downstream
         self._observe = observe
         self._monotonic = monotonic
@@ -73,6 +88,7 @@ class ConsumerLoop:
         )
         self._takeovers = Takeovers(port, self._commits, policy.takeover_patience_s, observe, monotonic)
         self._handing_over = HandingOver(self._commits, policy.poison_takeovers, monotonic)
+        self._told_at: dict[TopicPartition, float] = {}
         self._epoch = 0
         self._excused = 0
         self._wake = threads.flag()
@@ -111,6 +127,7 @@ class ConsumerLoop:
         self._commits.step(self._trackers)
         if self._takeovers:
             self._begin(self._takeovers.go_on(self._policy.ask_timeout_s))
+        self._take_due()
         self._hand_over()
         room = self._room()
         messages = self._read(room) if room > 0 else self._read_while_full()
@@ -130,6 +147,11 @@ class ConsumerLoop:
         """Messages taken and not finished, and those held for a takeover or for room in a map."""
         held = self._takeovers.held + len(self._handing_over)
         return sum(tracker.unfinished for tracker in self._trackers.values()) + held
+
+    @property
+    def held_until_due(self) -> int:
+        """Messages of the retry topic that are here and not due; they take no room in the window."""
+        return self._until_due.held
 
     @property
     def assigned(self) -> int:
@@ -154,7 +176,11 @@ class ConsumerLoop:
 
     def _read(self, room: int) -> list[KafkaMessage]:
         self._full_since = None
-        wanted = {*self._trackers, *self._takeovers.places} - self._handing_over.without_room
+        kept = self._until_due.full & self._trackers.keys()
+        if more := kept - self._paused:
+            self._port.pause(sorted(more))
+            self._paused |= more
+        wanted = {*self._trackers, *self._takeovers.places} - self._handing_over.without_room - kept
         if ready := self._paused & wanted:
             self._port.resume(sorted(ready))
             self._paused -= ready
@@ -185,16 +211,28 @@ class ConsumerLoop:
         if self._handing_over.is_asking:
             return min(self._policy.poll_timeout_s, self._policy.asking_timeout_s)
         # While tasks run, what they finish is committed on time; an idle worker waits as long as it may.
+        longest = self._policy.poll_timeout_s
         if self._commits.pending or self.unfinished:
-            return min(self._policy.poll_timeout_s, self._policy.commit_interval_s / 2)
-        return self._policy.poll_timeout_s
+            longest = min(longest, self._policy.commit_interval_s / 2)
+        due_in = self._until_due.next_in()
+        return longest if due_in is None else min(longest, due_in)
 
     def _accept(self, messages: Iterable[KafkaMessage]) -> None:
         for message in messages:
-            if message.place in self._trackers:
-                self._handing_over.add(message.place, message)
-            else:
+            if message.place not in self._trackers:
                 self._takeovers.hold(message.place, message)
+            elif not self._until_due.keep(message):
+                self._handing_over.add(message.place, message)
+        self._ask_and_hand_over()
+
+    def _take_due(self) -> None:
+        due = list(self._until_due.due(self._room()))
+        for message in due:
+            self._handing_over.add(message.place, message)
+        if due:
+            self._ask_and_hand_over()
+
+    def _ask_and_hand_over(self) -> None:
         self._hand_over()
         if self._handing_over.is_asking:
             # What they wait for is asked now, and a broker that is near answers before the next round.
@@ -206,6 +244,8 @@ class ConsumerLoop:
         now = self._monotonic()
         for message in self._handing_over.takeable(self._trackers, self._excused):
             self._take(self._trackers[message.place], message, now, deliveries)
+        for place, tracker in self._trackers.items():
+            self._tell_crowded(place, tracker)
         if without_room := self._handing_over.without_room - self._paused:
             # At once: one slow task has let thousands finish above it; the second that a resume takes is little beside that.
             self._port.pause(sorted(without_room))
@@ -213,28 +253,29 @@ class ConsumerLoop:
         if deliveries:
             self._downstream.deliver(deliveries)
 
+    def _tell_crowded(self, place: TopicPartition, tracker: PartitionTracker) -> None:
+        """Once a second: what holds the partition may only wait, and can do that elsewhere."""
+        now = self._monotonic()
+        if not self._commits.whole or now - self._told_at.get(place, -_TELL_EVERY_S) < _TELL_EVERY_S:
+            return
+        lowest = tracker.crowding()
+        if lowest is not None:
+            self._told_at[place] = now
+            self._downstream.crowded((place.topic, place.partition, lowest))
+
     def _take(
         self, tracker: PartitionTracker, message: KafkaMessage, now: float, out: list[Delivery]
     ) -> None:
         self._commits.moved(message.place)
-        if is_skipped(message.headers):
+        found = decode(message.headers) if message.topic == self._policy.retry_topic else None
+        is_others = found is not None and found[0].group != self._policy.group
+        if is_others or is_skipped(message.headers):
             tracker.skip(message.offset)
             self._observe(events.MessageSkipped(message.topic, message.partition, message.offset))
         elif tracker.take(message.offset):
             takeovers = tracker.suspects.takeovers(message.offset)
-            out.append(
-                Delivery(
-                    message.topic,
-                    message.partition,
-                    message.offset,
-                    tracker.epoch,
-                    message.key,
-                    message.value,
-                    message.headers,
-                    now,
-                    is_poisoned=takeovers >= self._policy.poison_takeovers,
-                )
-            )
+            poisoned = takeovers >= self._policy.poison_takeovers
+            out.append(replace(_delivery(message, found, tracker.epoch, now), is_poisoned=poisoned))
 
     # --- rebalances -----------------------------------------------------------------------------
 
@@ -273,6 +314,7 @@ class ConsumerLoop:
             self._trackers.pop(place, None)
         self._takeovers.drop(partitions)
         self._handing_over.drop(partitions)
+        self._until_due.drop(partitions)
         self._commits.drop(partitions, self._trackers)
         for topic, numbers in by_topic(partitions).items():
             self._observe(events.PartitionsRevoked(topic, numbers, lost))
@@ -287,3 +329,14 @@ class ConsumerLoop:
             self._commits.renew(self._trackers)
         for begun in taken_over:
             self._accept(begun.held)
+
+
+def _delivery(
+    message: KafkaMessage, found: tuple[RetryNote, Headers] | None, epoch: int, now: float
+) -> Delivery:
+    place = message.topic, message.partition, message.offset
+    own = Delivery(*place, epoch, message.key, message.value, message.headers, now)
+    if found is None:
+        return own
+    note, headers = found
+    return replace(own, headers=headers, origin=note.run, attempt=note.attempt, round=note.round)

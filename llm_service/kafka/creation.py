@@ -63,6 +63,12 @@ def plan_dead_letters(name: str, partitions: int, around: Surroundings) -> Topic
     return _plan(name, partitions, around, _DEAD_LETTER_RETENTION, size)
 
 
+def plan_retries(name: str, partitions: int, around: Surroundings) -> TopicPlan:
+    """The retry topic: each task has room in it, with our headers beside, and stays as long as tasks do."""
+    size = {"max.message.bytes": str(around.tasks_max_bytes + DEAD_LETTER_ALLOWANCE)}
+    return _plan(name, partitions, around, _RETENTION, size)
+
+
 def create(
     cluster: Cluster, plans: Sequence[TopicPlan], timeout_s: float, *, dry_run: bool = False
 ) -> dict[str, DependencyUnavailable | None]:

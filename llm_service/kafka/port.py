@@ -120,6 +120,10 @@ class Downstream(Protocol):
         """Hand over without waiting."""
         ...
 
+    def crowded(self, message: tuple[str, int, int]) -> None:
+        """The message at this place holds its partition near the bound of the offset map; without waiting."""
+        ...
+
     def revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
         """Stop the work of these partitions under these epochs.
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from datetime import UTC, datetime
 
 from llm_service import events
 from llm_service.errors import ConsumerFatal
@@ -33,9 +34,16 @@ class KafkaSource:
         observe: events.Observer,
         commits: Commits | None = None,
         threads: Threads = SYSTEM_THREADS,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        crowded: Callable[[tuple[str, int, int]], None] = lambda _: None,
     ) -> None:
-        """``commits``: how offsets are written; without it by the consumer itself."""
+        """``commits``: how offsets are written; without it by the consumer itself. ``now``: the wall clock.
+
+        ``crowded``: told, on the event loop, which message holds its partition near the bound of the offset map.
+        """
         self._intake = intake
+        self._crowded = crowded
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gone: dict[TopicPartition, int] = {}
         self._dead = False
@@ -46,7 +54,14 @@ class KafkaSource:
         self._seen: list[events.Event] = []
         """What the thread has seen and the loop was not told yet."""
         self._consumer = ConsumerLoop(
-            port, policy, self, self._observe_from_thread, threads.monotonic, commits, threads
+            port,
+            policy,
+            self,
+            self._observe_from_thread,
+            threads.monotonic,
+            commits,
+            threads,
+            now=now,
         )
         self._thread = threads.thread(self._run, "kafka-consumer")
 
@@ -99,6 +114,11 @@ class KafkaSource:
         return self._consumer.assigned
 
     @property
+    def held_until_due(self) -> int:
+        """Messages of the retry topic that are here and not due."""
+        return self._consumer.held_until_due
+
+    @property
     def refusal(self) -> str | None:
         """Why a partition stands still until somebody does something; None where none does."""
         return self._consumer.refusal
@@ -115,6 +135,9 @@ class KafkaSource:
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         self._call(lambda: self._intake.take(deliveries))
+
+    def crowded(self, message: tuple[str, int, int]) -> None:
+        self._call(lambda: self._crowded(message))
 
     def revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
         if self._loop is None or self._loop.is_closed():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from llm_service.contract.retry import RETRY_ALLOWANCE
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka.cluster import Cluster, LoginRefused, Metadata
 from llm_service.kafka.config import ConnectionConfig
@@ -12,8 +13,10 @@ from llm_service.kafka.creation import (
     BROKER_DEFAULT_MAX_BYTES,
     DEAD_LETTER_ALLOWANCE,
     Surroundings,
+    TopicPlan,
     create,
     plan_dead_letters,
+    plan_retries,
 )
 
 DEFAULT_STATUS_TOPIC = "tasks_llm_status"
@@ -41,6 +44,8 @@ class TopicNames:
     dead_letter: str
     drops: str | None = None
     """None where dropped files are no tasks."""
+    retry: str | None = None
+    """None where no task goes round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +60,29 @@ class TopicFacts:
     tasks_max_bytes: int = 0
     """0 where the broker does not tell."""
     created: tuple[str, ...] = ()
+    retry: str | None = None
+    retry_max_bytes: int = 0
+
+    @property
+    def written_max_bytes(self) -> tuple[int, ...]:
+        """The largest batch of each topic that is written to."""
+        retry = (self.retry_max_bytes,) if self.retry is not None else ()
+        tasks = (self.tasks_max_bytes,) if self.tasks_max_bytes else ()
+        return self.status_max_bytes, self.dead_letter_max_bytes, *retry, *tasks
 
     @property
     def warning(self) -> str | None:
         """What should not stay so."""
         if not self.tasks_max_bytes:
             return None
-        fault = letters_too_small(
-            self.tasks, self.tasks_max_bytes, self.dead_letter, self.dead_letter_max_bytes
-        )
-        return str(fault) if fault is not None else None
+        faults = [
+            letters_too_small(self.tasks, self.tasks_max_bytes, self.dead_letter, self.dead_letter_max_bytes)
+        ]
+        if self.retry is not None:
+            faults.append(
+                retries_too_small(self.tasks, self.tasks_max_bytes, self.retry, self.retry_max_bytes)
+            )
+        return "; ".join(str(fault) for fault in faults if fault is not None) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +114,8 @@ def require_tasks_topic(connection: ConnectionConfig, names: TopicNames, timeout
 def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> TopicFacts:
     """Look at the cluster, for at most ``timeout`` seconds a request; blocks.
 
-    Creates the dead-letter topic when it is missing: it is ours alone. Raises DependencyUnavailable, which says what to do,
-    and SettingsInvalid.
+    Creates the dead-letter and the retry topic when they are missing: they are ours alone.
+    Raises DependencyUnavailable, which says what to do, and SettingsInvalid.
     """
     cluster = Cluster(connection, timeout)
     seen = _seen(cluster, connection)
@@ -106,26 +124,28 @@ def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> T
     status = _status_topic(names, seen.topics)
     if names.drops is not None and names.drops not in seen.topics:
         raise DependencyUnavailable(str(missing("KAFKA_FILE_DROP_TOPIC", names.drops)))
-    created: tuple[str, ...] = ()
-    present = {names.tasks, status, names.dead_letter, names.drops or names.tasks} & seen.topics.keys()
+    read_ones = [name for name in (names.tasks, names.drops, names.retry) if name is not None]
+    present = {*read_ones, status, names.dead_letter} & seen.topics.keys()
     configs = cluster.configs(present, min(timeout, _DESCRIBE_S))
-    for read in (names.tasks, *([names.drops] if names.drops is not None else [])):
+    for read in read_ones:
         if is_compacted(configs.get(read, {})):
             raise DependencyUnavailable(str(compacted(read)))
     tasks_max = max_bytes(configs.get(names.tasks, {}))
-    letters_max = max_bytes(configs.get(names.dead_letter, {}))
-    if names.dead_letter not in seen.topics:
-        _create(cluster, names, seen.topics[names.tasks], Surroundings(len(seen.brokers), tasks_max), timeout)
-        created = (names.dead_letter,)
-        letters_max = tasks_max + DEAD_LETTER_ALLOWANCE
+    around = Surroundings(len(seen.brokers), tasks_max)
+    plans = _own(names, seen.topics[names.tasks], around, present)
+    for setting, plan in plans.items():
+        _create(cluster, setting, plan, timeout)
+        configs |= {plan.name: dict(plan.config)}
     return TopicFacts(
         names.tasks,
         status,
         names.dead_letter,
         max_bytes(configs.get(status, {})),
-        letters_max,
+        max_bytes(configs.get(names.dead_letter, {})),
         tasks_max if names.tasks in configs else 0,
-        created,
+        tuple(plan.name for plan in plans.values()),
+        names.retry,
+        max_bytes(configs.get(names.retry, {})) if names.retry is not None else 0,
     )
 
 
@@ -176,6 +196,17 @@ def letters_too_small(tasks: str, tasks_max: int, letters: str, letters_max: int
     )
 
 
+def retries_too_small(tasks: str, tasks_max: int, retries: str, retries_max: int) -> Fault | None:
+    """A task goes round only where its topic takes it with our headers beside."""
+    if retries_max >= tasks_max + RETRY_ALLOWANCE:
+        return None
+    return Fault(
+        f"{retries} takes messages of {retries_max} bytes, too few for each task of {tasks} with our headers; larger "
+        "ones are not tried again later",
+        f"set its max.message.bytes to {tasks_max + DEAD_LETTER_ALLOWANCE}",
+    )
+
+
 def _seen(cluster: Cluster, connection: ConnectionConfig) -> Metadata:
     try:
         return cluster.metadata()
@@ -196,14 +227,21 @@ def _status_topic(names: TopicNames, topics: Mapping[str, int]) -> str:
     raise DependencyUnavailable(str(status_unnamed(names.tasks)))
 
 
-def _create(
-    cluster: Cluster, names: TopicNames, partitions: int, around: Surroundings, timeout: float
-) -> None:
-    topic = names.dead_letter
-    plan = plan_dead_letters(topic, partitions, around)
-    refused = create(cluster, [plan], timeout)[topic]
+def _own(
+    names: TopicNames, partitions: int, around: Surroundings, present: Collection[str]
+) -> dict[str, TopicPlan]:
+    """Those of the topics that are ours alone which are missing, by their setting."""
+    plans = {"KAFKA_DLQ_TOPIC": plan_dead_letters(names.dead_letter, partitions, around)}
+    if names.retry is not None:
+        plans["KAFKA_RETRY_TOPIC"] = plan_retries(names.retry, partitions, around)
+    return {setting: plan for setting, plan in plans.items() if plan.name not in present}
+
+
+def _create(cluster: Cluster, setting: str, plan: TopicPlan, timeout: float) -> None:
+    refused = create(cluster, [plan], timeout)[plan.name]
     if refused is not None:
+        way_out = ", or set KAFKA_RETRY_TOPIC=none to do without" if setting == "KAFKA_RETRY_TOPIC" else ""
         raise DependencyUnavailable(
-            f"there is no topic {topic} (KAFKA_DLQ_TOPIC) and it could not be created ({refused.message}): "
-            f"create it with max.message.bytes={plan.config['max.message.bytes']}, or grant CREATE on it"
+            f"there is no topic {plan.name} ({setting}) and it could not be created ({refused.message}): "
+            f"create it with max.message.bytes={plan.config['max.message.bytes']}, or grant CREATE on it{way_out}"
         ) from refused

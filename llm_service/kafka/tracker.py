@@ -22,6 +22,8 @@ from llm_service.kafka.offset_map import (
 )
 from llm_service.kafka.suspects import NOBODY, Suspects
 
+_CROWDED = RUNS_LIMIT * 3 // 4
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -218,6 +220,17 @@ class PartitionTracker:
 
     def _work(self, base: int) -> Work:
         return Work(self.is_leaving, 0 if self.is_leaving else self._limit, self.suspects.above(base))
+
+    def crowding(self) -> int | None:
+        """The lowest unfinished offset where the map could fill three quarters of its room by now; None before.
+
+        The last quarter is for what is read until that offset is finished.
+        """
+        with self._lock:
+            if not self._unfinished or self._next is None or self._bound(self._next - 1) <= _CROWDED:
+                return None
+            self._low = min(self._unfinished)
+            return self._low if self._bound(self._next - 1) > _CROWDED else None
 
     def _bound(self, offset: int) -> int:
         end = max(offset + 1, self._next or 0, self._inherited[-1].end if self._inherited else 0)

@@ -48,6 +48,10 @@ class Gauges(Protocol):
         """Tasks that are here and not settled."""
         ...
 
+    def retry_held(self) -> int:
+        """Messages of the retry topic that are here and not due."""
+        ...
+
     def window(self) -> int:
         """Finished tasks that are remembered to answer repeats."""
         ...
@@ -111,6 +115,7 @@ class GaugesCollector(Collector):
         yield _of("tasks_queued", gauges.queued())
         yield _of("tasks_waiting", gauges.waiting())
         yield _of("tasks_unfinished", gauges.unfinished())
+        yield _of("retry_held", gauges.retry_held())
         yield _of("window_size", gauges.window())
         yield _of("oldest_unfinished_seconds", gauges.oldest_unfinished_s())
 

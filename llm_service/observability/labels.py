@@ -29,10 +29,16 @@ DROP_SKIPPED = Label(
 )
 HOW = Label(
     "how",
-    "`waiting` for the first of its id, `replayed` from memory, `conflict` with another task of its id",
-    ("waiting", "replayed", "conflict"),
+    "`waiting` for the first of its id, `replayed` from memory, `retry`: answered by the first, which waits on the retry "
+    "topic, `conflict` with another task of its id",
+    ("waiting", "replayed", "retry", "conflict"),
 )
 PARTITION = Label("partition", "its number")
+ROUND = Label(
+    "kind",
+    "`attempt`: to be tried again after an error, `wait`: to wait for a provider that is away",
+    ("attempt", "wait"),
+)
 PROVIDER = Label("provider", "a provider of the settings")
 TASK_PROVIDER = Label("provider", "a provider of the settings, `none` for a task that never got to one")
 REBALANCE = Label(
@@ -43,5 +49,5 @@ STAGE = Label("stage", "`fetch`, `convert`, `provider`, `settle`", ("fetch", "co
 STATE = Label("state", "`closed`, `open`, `half_open`")
 TLS_COMPONENT = Label("component", "`gigachat`")
 TOKENS = Label("kind", "`prompt`, `completion`")
-TOPIC = Label("topic", "the topic of tasks")
+TOPIC = Label("topic", "the topic of tasks, or the retry topic")
 UNCAUGHT = Label("place", "`loop`, `thread`, `finalizer`", ("loop", "thread", "finalizer"))

@@ -28,6 +28,7 @@ _DETAILS = frozenset(
         events.TaskRepeated,
         events.TaskStarted,
         events.TaskReleased,
+        events.TaskCameBack,
         events.StageFinished,
         events.FileLoaded,
         events.ProviderCalled,
@@ -57,8 +58,8 @@ class LogObserver:
 
     def _log(self, event: Event) -> None:
         match event:
-            case events.TaskSettled():
-                _settled(event)
+            case events.TaskSettled() | events.TaskSentRound():
+                _task_line(event)
             case events.BreakerChanged():
                 line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
                 line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
@@ -131,6 +132,13 @@ def _adopted(event: events.GroupAdopted) -> None:
     )
 
 
+def _task_line(event: events.TaskSettled | events.TaskSentRound) -> None:
+    if isinstance(event, events.TaskSettled):
+        _settled(event)
+    else:
+        _sent_round(event)
+
+
 def _settled(event: events.TaskSettled) -> None:
     """The one line of a task; its order is the order it is read in."""
     fields_shown: dict[str, object] = {
@@ -143,6 +151,19 @@ def _settled(event: events.TaskSettled) -> None:
     if event.code != "success" and event.code not in QUOTING_CODES:
         fields_shown["reason"] = event.message
     logger.bind(**fields_shown).info("task_settled")
+
+
+def _sent_round(event: events.TaskSentRound) -> None:
+    shown = {
+        "task_id": event.task.task_id,
+        "trace_id": event.task.trace_id,
+        "provider": event.provider,
+        "code": event.code,
+        "reason": event.message,
+        "attempt": event.attempt,
+        "round": event.round,
+    }
+    logger.bind(**shown).info("task_sent_round")
 
 
 def _detail(event: Event) -> None:

@@ -79,6 +79,13 @@ FOLLOWED = (
         query="sum by (code) (increase(llm_service_dead_letters_total[1h]))",
     ),
     Metric(
+        "tasks_sent_round",
+        Kind.COUNTER,
+        "Tasks sent to the retry topic, by what for and by the error met.",
+        (labels.ROUND, labels.ERROR_CODE),
+    ),
+    Metric("tasks_returned", Kind.COUNTER, "Tasks that came back from the retry topic when they were due."),
+    Metric(
         "tasks_released",
         Kind.COUNTER,
         "Tasks given back undecided, at a stop or when their partition left; they are delivered again.",
@@ -199,6 +206,13 @@ ASKED = (
     Metric("tasks_waiting", Kind.GAUGE, "Tasks that gave their slot up to wait for a provider."),
     Metric(
         "tasks_unfinished", Kind.GAUGE, "Tasks taken whose outcome is not durable yet, wherever they are."
+    ),
+    Metric(
+        "retry_held",
+        Kind.GAUGE,
+        "Messages of the retry topic that are here and not due yet; the others that wait there are its lag.",
+        (),
+        "messages",
     ),
     Metric("window_size", Kind.GAUGE, "Finished tasks remembered to answer repeats."),
     Metric(

@@ -51,6 +51,8 @@ class Metrics:
     tasks_repeated: Counter
     tasks_settled: Counter
     dead_letters: Counter
+    tasks_sent_round: Counter
+    tasks_returned: Counter
     tasks_released: Counter
     outcomes_dropped: Counter
     task_seconds: Histogram

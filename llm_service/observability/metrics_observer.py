@@ -46,6 +46,8 @@ class MetricsObserver:
             events.DropSkipped: lambda event: self._metrics.drops_skipped.labels(event.reason).inc(),
             events.DropRefused: self._drop_refused,
             events.TaskRepeated: lambda event: self._metrics.tasks_repeated.labels(event.how).inc(),
+            events.TaskSentRound: self._sent_round,
+            events.TaskCameBack: lambda _: self._metrics.tasks_returned.inc(),
             events.TaskReleased: lambda _: self._metrics.tasks_released.inc(),
             events.OutcomeDropped: lambda _: self._metrics.outcomes_dropped.inc(),
             events.ProviderRetried: self._retried,
@@ -92,6 +94,9 @@ class MetricsObserver:
             self._tokens(provider, "prompt").inc(event.prompt_tokens)
         if event.completion_tokens is not None:
             self._tokens(provider, "completion").inc(event.completion_tokens)
+
+    def _sent_round(self, event: events.TaskSentRound) -> None:
+        self._metrics.tasks_sent_round.labels("wait" if event.waits else "attempt", event.code).inc()
 
     def _called(self, event: events.ProviderCalled) -> None:
         provider = self._provider(event.provider)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llm_service.errors import (
@@ -26,6 +27,9 @@ from llm_service.resilience.gate import Gate, HealthCheck, Pass, Waiting
 from llm_service.resilience.limits import ConcurrencyLimit
 from llm_service.resilience.retry import Backoff, RetryPolicy, retrying
 from llm_service.resilience.retry_after import bounded
+
+# A hold after 429 that is shorter is part of a busy provider's day.
+_MOMENT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class Guard:
         return self._breaker.state
 
     @property
+    def is_away(self) -> bool:
+        """Whether nobody gets through for longer than a moment: the breaker is not closed, or "come later" was said."""
+        return self.is_open or self._limit.held_for() > _MOMENT_S
+
+    @property
     def reason(self) -> str:
         """Why the breaker is in its state, in a sentence that is safe to show."""
         return self._breaker.reason
@@ -89,8 +98,14 @@ class Guard:
             async with TimeLimit(self._clock, deadline.at, lambda: self._late(None)):
                 await self._gate.ready()
 
-    async def complete(self, request: CompletionRequest, deadline: Deadline, waiting: Waiting) -> Completion:
-        """The provider's answer.
+    async def complete(
+        self,
+        request: CompletionRequest,
+        deadline: Deadline,
+        waiting: Waiting,
+        spent: Callable[[], None] = lambda: None,
+    ) -> Completion:
+        """The provider's answer. ``spent`` is called after each call that may have cost something.
 
         ``waiting`` gives up the caller's worker slot while inside. When a cancellation leaves it (the deadline
         is one) it must not wait for the slot again. Raises DeadlineExceeded, which ends waits and calls alike,
@@ -104,7 +119,14 @@ class Guard:
             if deadline.expired(self._clock):
                 raise self._late(failure)
             entry = await self._gate.enter(waiting, after)
-            return await self._call(request, deadline, entry)
+            try:
+                completion = await self._call(request, deadline, entry)
+            except ProviderError as error:
+                if error.spent:
+                    spent()
+                raise
+            spent()
+            return completion
 
         async def put_off(seconds: float) -> None:
             # The gate sleeps it, in one wait with all else that is waited for before a call.

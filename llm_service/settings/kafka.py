@@ -19,6 +19,9 @@ _PROPERTIES = {
 }
 
 
+NO_RETRY_TOPIC = "none"
+
+
 class KafkaSettings(Group):
     """Kafka."""
 
@@ -56,6 +59,22 @@ class KafkaSettings(Group):
         min_length=1,
         description="Topic with an object store's notifications of new files, which become tasks by the rules of "
         "DROP_RULES_FILE; unset: none is read.",
+    )
+    retry_topic: str = Field(
+        default="tasks_llm_retry",
+        validation_alias="KAFKA_RETRY_TOPIC",
+        description="Topic that tasks wait on to be tried again later; the worker makes it where it is missing. "
+        f"'{NO_RETRY_TOPIC}': there is none, and a task that fails for the moment fails for good.",
+        json_schema_extra={"expected": f"a topic of its own, or {NO_RETRY_TOPIC}"},
+    )
+    retry_delay_s: float = Field(
+        # As long as a breaker stays open before it is tried again, so that a task comes back to a provider that was.
+        default=30.0,
+        validation_alias="KAFKA_RETRY_DELAY_SECONDS",
+        ge=0.1,
+        le=86_400,
+        description="Seconds that a task waits on the retry topic; one for all, so that its order is the order in which "
+        "tasks are due.",
     )
     auto_offset_reset: Annotated[Literal["earliest", "latest"], Lowered] = Field(
         default="earliest",
@@ -201,6 +220,15 @@ class KafkaSettings(Group):
         json_schema_extra=dict(_PROPERTIES),
     )
 
+    @property
+    def retry_topic_in_use(self) -> str | None:
+        """The retry topic; None where there is none.
+
+        With ``latest`` there is none: of a partition without a committed offset it would leave out what waits there.
+        """
+        wanted = self.retry_topic != NO_RETRY_TOPIC and self.auto_offset_reset == "earliest"
+        return self.retry_topic if wanted else None
+
     def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if self.group_protocol == "classic" and self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             yield Problem(
@@ -222,7 +250,12 @@ class KafkaSettings(Group):
             yield Problem(
                 ("KAFKA_DLQ_TOPIC",), "dead letters need a topic of their own, or they come back as tasks"
             )
-        others = {self.tasks_topic, self.status_topic, self.dlq_topic}
+        if self.retry_topic in {self.tasks_topic, self.status_topic, self.dlq_topic}:
+            yield Problem(
+                ("KAFKA_RETRY_TOPIC",),
+                "tasks that wait to be tried again need a topic of their own: its order is that in which they are due",
+            )
+        others = {self.tasks_topic, self.status_topic, self.dlq_topic, self.retry_topic}
         if self.file_drop_topic is not None and self.file_drop_topic in others:
             yield Problem(
                 ("KAFKA_FILE_DROP_TOPIC",),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model
 
 from llm_service.settings.families import family_of
 from llm_service.settings.group import refuse
-from llm_service.settings.kafka import KafkaSettings
+from llm_service.settings.kafka import NO_RETRY_TOPIC, KafkaSettings
 from llm_service.settings.layers import DEFAULT, Layer
 from llm_service.settings.postgres import PostgresSettings
 from llm_service.settings.problem import Problem
@@ -33,6 +33,12 @@ _TLS_IS_OFF = (
 _KAFKA_TLS_IS_OFF = (
     "TLS certificates of the Kafka brokers are NOT verified ({properties} in {name}): anyone on the way can read and "
     "change tasks and statuses. Set KAFKA_SSL_CA_LOCATION instead."
+)
+
+
+_NO_RETRIES = (
+    "tasks are not tried again later, since with KAFKA_AUTO_OFFSET_RESET=latest those that wait on the retry topic could "
+    "be left out: set KAFKA_AUTO_OFFSET_RESET=earliest, or KAFKA_RETRY_TOPIC=none where that is meant"
 )
 
 
@@ -104,7 +110,13 @@ class Settings(BaseModel):
 
     def warnings(self) -> tuple[str, ...]:
         """What is in force and should not stay so, each in one sentence, to be said loudly at start."""
-        return (*(sentence for _, sentence in self._unsafe()), *self._remarks)
+        kafka = self.kafka
+        lost = kafka.retry_topic_in_use is None and kafka.retry_topic != NO_RETRY_TOPIC
+        return (
+            *(sentence for _, sentence in self._unsafe()),
+            *([_NO_RETRIES] if lost else []),
+            *self._remarks,
+        )
 
     def _unsafe(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []

@@ -158,6 +158,15 @@ class RetrySettings(Group):
         le=3600,
         description="Longest wait before any retry, in seconds.",
     )
+    max_attempts: int = Field(
+        # With the calls within one attempt 12 at most, over a minute and more: longer than most things that pass.
+        default=3,
+        validation_alias="LLM_MAX_ATTEMPTS",
+        ge=1,
+        le=100,
+        description="How many attempts a task gets that names no max_attempts, each with its own calls and retries, "
+        "with KAFKA_RETRY_DELAY_SECONDS between them.",
+    )
     call_timeout_s: float = Field(
         default=600.0,
         validation_alias="LLM_CALL_TIMEOUT_SECONDS",

@@ -22,11 +22,16 @@ class Stage(Enum):
 class Course:
     """The stage of one delivery; the life of the task moves it."""
 
-    __slots__ = ("delivery", "stage")
+    __slots__ = ("delivery", "has_spent", "stage")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.stage = Stage.WAITING
+        self.has_spent = False
+        """Whether a call was made for it that may have cost something."""
+
+    def spend(self) -> None:
+        self.has_spent = True
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

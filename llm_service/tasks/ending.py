@@ -7,6 +7,8 @@ from llm_service.contract.status import Failure, Status, Success
 from llm_service.errors import AnswerError, IdConflict, ServiceError
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.plan import Plan
+from llm_service.tasks.ports import Delivery
+from llm_service.tasks.rounds import Going
 from llm_service.tasks.work import Answer
 
 
@@ -36,8 +38,12 @@ def failed(error: ServiceError, provider: str | None, elapsed_ms: int) -> Failur
     )
 
 
-def settled(ref: events.TaskRef, decided: Decided, seconds: float) -> events.TaskSettled:
+def settled(
+    ref: events.TaskRef, delivery: Delivery, decided: Decided, seconds: float
+) -> events.TaskSettled | events.TaskSentRound:
     """What is told of a settled outcome; one without an event is an id conflict."""
+    if decided.going is not None:
+        return _sent_round(ref, delivery, decided.event, decided.going)
     has_letter = decided.outcome.dead_letter is not None
     event = decided.event
     if isinstance(event, Success):
@@ -58,3 +64,12 @@ def settled(ref: events.TaskRef, decided: Decided, seconds: float) -> events.Tas
     return events.TaskSettled(
         ref, Status.FAILED, code, message, provider, "", seconds, None, None, has_letter
     )
+
+
+def _sent_round(
+    ref: events.TaskRef, delivery: Delivery, event: Success | Failure | None, going: Going
+) -> events.TaskSentRound:
+    code, message = (event.code, event.message) if isinstance(event, Failure) else (IdConflict.code, "")
+    provider = (event.provider if event is not None else None) or ""
+    waits = going.attempt == delivery.attempt
+    return events.TaskSentRound(ref, code, message, provider, going.attempt, going.round, waits)

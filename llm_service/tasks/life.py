@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
@@ -31,17 +30,29 @@ from llm_service.errors import (
 )
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
-from llm_service.resilience.breaker import OPEN
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ending import failed, settled, succeeded
 from llm_service.tasks.outcome import Decided, Outcomes
+from llm_service.tasks.patience import Patience
 from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
-from llm_service.tasks.pool import Slot, WorkerPool
+from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Delivery, Outcome, Settler, StatusSink
 from llm_service.tasks.recall import Recall
-from llm_service.tasks.window import Answered, Claimed, Conflict, DedupWindow, Finished, Repeat
+from llm_service.tasks.rounds import Going, Rounds
+from llm_service.tasks.waiting_room import SentRound, WaitingRoom
+from llm_service.tasks.window import (
+    Admission,
+    Answered,
+    Claimed,
+    Conflict,
+    DedupWindow,
+    Elsewhere,
+    Finished,
+    OnRetry,
+    Repeat,
+)
 from llm_service.tasks.work import Answer, Pause, Work
 
 # Between two tries to publish PROCESSING: Kafka is away, and nothing is gained by asking more often.
@@ -70,6 +81,8 @@ class Tools:
     guards: Mapping[str, Guard]
     catalogue: Callable[[], Catalogue]
     defaults: PlanDefaults
+    rounds: Rounds
+    room: WaitingRoom
     clock: Clock
     observe: events.Observer
 
@@ -100,12 +113,10 @@ class TaskLife:
             delivery.key,
             delivery.value,
             delivery.headers,
-            delivery.topic,
-            delivery.partition,
-            delivery.offset,
+            *delivery.run_place,
         )
         who = envelope.identity()
-        ref = events.TaskRef(who.task_id, who.trace_id, delivery.topic, delivery.partition, delivery.offset)
+        ref = events.TaskRef(who.task_id, who.trace_id, *delivery.run_place)
         events.begin_task(ref)
         case = _Case(delivery, who, ref, course)
         done = False
@@ -138,6 +149,9 @@ class TaskLife:
             await self._settle(case, Decided(outcome, failed(task, None, 0)))
         else:
             self._tools.observe(events.TaskReceived(case.ref))
+            if case.delivery.round:
+                came_back = events.TaskCameBack(case.ref, case.delivery.attempt, case.delivery.round)
+                self._tools.observe(came_back)
             await self._once(case, task, envelope.digest())
 
     # --- repeats --------------------------------------------------------------------------------
@@ -145,13 +159,16 @@ class TaskLife:
     async def _once(self, case: _Case, task: Task | ServiceError, digest: str) -> None:
         """Work on the task unless its id is known; a bad message goes the same way, so that it contradicts no good one."""
         while True:
-            match self._tools.window.admit(case.who.task_id, case.delivery.place, digest):
+            match self._admitted(case, digest):
                 case Claimed():
                     return await self._claimed(case, task, digest)
                 case Answered(finished):
                     return await self._again(case, finished)
                 case Conflict():
                     return await self._conflict(case)
+                case Elsewhere(waiting):
+                    if await self._waits_elsewhere(case, task, digest, waiting):
+                        return None
                 case Repeat(flight):
                     self._tools.observe(events.TaskRepeated(case.ref, "waiting"))
                     # Blocked, so that the repeats of a slow task leave the window's room to others. The future
@@ -163,8 +180,35 @@ class TaskLife:
                 case unexpected:
                     assert_never(unexpected)
 
+    def _admitted(self, case: _Case, digest: str) -> Admission:
+        delivery = case.delivery
+        return self._tools.window.admit(case.who.task_id, delivery.run_place, digest, delivery.round)
+
+    async def _waits_elsewhere(
+        self, case: _Case, task: Task | ServiceError, digest: str, waiting: OnRetry
+    ) -> bool:
+        """Settle a repeat of what waits on the retry topic; False where it is to be worked on after all.
+
+        That one answers for it. Another body follows that one round, to be compared with how it ends.
+        """
+        if waiting.digest == digest or waiting.run == case.delivery.run_place:
+            self._tools.observe(events.TaskRepeated(case.ref, "retry"))
+            case.course.stage = Stage.DECIDED
+            await self._tools.settler.settle(case.delivery, Outcome())
+            return True
+        if isinstance(task, Task) and self._tools.rounds.may_wait(case.delivery, task, has_spent=False):
+            error = IdConflict()
+            going = self._tools.rounds.waiting(case.delivery, error, has_spent=False)
+            if going is not None:
+                decided = Decided(Outcome(retry=going.record), failed(error, None, 0), going=going)
+                await self._settle(case, decided)
+                return True
+        self._tools.window.forget(case.who.task_id)
+        return False
+
     async def _claimed(self, case: _Case, task: Task | ServiceError, digest: str) -> None:
         finished: Finished | None = None
+        waiting: OnRetry | None = None
         try:
             finished = await self._recalled(case, digest)
             if finished is not None:
@@ -175,12 +219,17 @@ class TaskLife:
                 decided = await self._settle(case, decided, digest)
             except DeliveryRevoked:
                 # Perhaps it was said already, and only its offset not committed: whoever reads the message again
-                # here says the same, and asks no provider for it.
-                finished = _finished(case, decided, digest)
+                # here says the same, and asks no provider for it. That it goes round is only sure when it is settled.
+                finished = _finished(case, decided, digest) if decided.going is None else None
                 raise
-            finished = _finished(case, decided, digest)
+            if decided.going is not None:
+                waiting = OnRetry(case.delivery.run_place, digest, decided.going.round, decided.going.until)
+            else:
+                finished = _finished(case, decided, digest)
         finally:
-            if finished is not None:
+            if waiting is not None:
+                self._tools.window.park(case.who.task_id, waiting)
+            elif finished is not None:
                 self._tools.window.finish(case.who.task_id, finished)
             else:
                 self._tools.window.release(case.who.task_id)
@@ -190,7 +239,7 @@ class TaskLife:
         known = await self._tools.recall.ask(case.delivery, case.who, digest)
         if known is None:
             return None
-        if known.place != case.delivery.place and known.digest != digest:
+        if known.place != case.delivery.run_place and known.digest != digest:
             await self._conflict(case)
         else:
             await self._again(case, known)
@@ -200,7 +249,7 @@ class TaskLife:
         self._tools.observe(events.TaskRepeated(case.ref, "replayed"))
         case.course.stage = Stage.DECIDED
         # The dead letter was written for the first message; only a redelivery of that very message repeats it.
-        letter = finished.dead_letter if finished.place == case.delivery.place else None
+        letter = finished.dead_letter if finished.place == case.delivery.run_place else None
         await self._place(case, Decided(Outcome(finished.status, letter), None, smallest=True))
 
     async def _conflict(self, case: _Case) -> None:
@@ -217,6 +266,7 @@ class TaskLife:
         """The outcome of a task, whatever happens. Only cancellation goes through."""
         began = self._tools.clock.monotonic()
         provider: str | None = None
+        going: Going | None = None
         try:
             if isinstance(task, ServiceError):
                 raise task
@@ -226,11 +276,19 @@ class TaskLife:
             case.course.stage = Stage.DECIDED
             success = succeeded(answer, plan, self._elapsed_ms(began))
             return await self._tools.outcomes.success(case.delivery, case.who, success)
+        except SentRound as sent:
+            failure = failed(sent.cause, provider, self._elapsed_ms(began))
+            has_spent = case.course.has_spent
+            going = self._tools.rounds.waiting(case.delivery, sent.cause, has_spent=has_spent)
         except ServiceError as error:
             failure = failed(error, provider, self._elapsed_ms(began))
+            if isinstance(task, Task):
+                going = self._tools.rounds.after(case.delivery, task, error)
         except Exception as bug:
             failure = failed(self._crashed(case, bug), provider, self._elapsed_ms(began))
         case.course.stage = Stage.DECIDED
+        if going is not None:
+            return Decided(Outcome(retry=going.record), failure, going=going)
         return await self._tools.outcomes.failure(case.delivery, case.who, failure)
 
     def _crashed(self, case: _Case, bug: Exception) -> ServiceError:
@@ -249,30 +307,25 @@ class TaskLife:
         if deadline.expired(clock):
             raise DeadlineExceeded(f"the deadline {task.deadline_at} had passed when the task was read")
         async with _backstop(deadline).limit(clock):
-            await self._until_ready(plan, deadline)
+            patience = self._patience(case, task, plan, deadline)
+            await patience.until_ready()
             async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
-                pause = partial(_pause, case.course, slot)
-                await self._while_open(plan, deadline, pause)
+                pause = partial(patience.pause, slot)
+                await patience.while_open(pause)
                 case.course.stage = Stage.WORKING
                 await self._announce(case, plan, pause)
-                return await self._tools.work.do(task, case.ref, plan, deadline, pause)
+                return await self._tools.work.do(task, case.ref, plan, deadline, pause, case.course.spend)
 
-    async def _until_ready(self, plan: Plan, deadline: Deadline) -> None:
-        """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
-        guard = self._tools.guards[plan.provider]
-        if guard.is_open:
-            with self._tools.pool.blocking():
-                await guard.wait_ready(deadline)
-
-    async def _while_open(self, plan: Plan, deadline: Deadline, pause: Pause) -> None:
-        """The same, where the breaker opened while the task waited for its slot.
-
-        Half-open is let by: this task may be the one that was asked to try, and if not, the call waits.
-        """
-        guard = self._tools.guards[plan.provider]
-        while guard.state == OPEN:
-            async with pause():
-                await guard.wait_ready(deadline)
+    def _patience(self, case: _Case, task: Task, plan: Plan, deadline: Deadline) -> Patience:
+        tools, course = self._tools, case.course
+        return Patience(
+            tools.pool,
+            tools.room,
+            tools.guards[plan.provider],
+            course,
+            deadline,
+            lambda: tools.rounds.may_wait(case.delivery, task, has_spent=course.has_spent),
+        )
 
     async def _announce(self, case: _Case, plan: Plan, pause: Pause) -> None:
         """PROCESSING, acknowledged before the work starts, however long Kafka is away."""
@@ -306,7 +359,7 @@ class TaskLife:
         decided = await self._place(case, decided, digest)
         now = self._tools.clock.monotonic()
         self._tools.observe(events.StageFinished(case.ref, "settle", now - began))
-        self._tools.observe(settled(case.ref, decided, now - case.delivery.received_at))
+        self._tools.observe(settled(case.ref, case.delivery, decided, now - case.delivery.received_at))
         return decided
 
     async def _place(self, case: _Case, decided: Decided, digest: str | None = None) -> Decided:
@@ -339,12 +392,4 @@ def _backstop(deadline: Deadline) -> Deadline:
 def _finished(case: _Case, decided: Decided, digest: str) -> Finished:
     outcome = decided.outcome
     is_success = isinstance(decided.event, Success)
-    return Finished(case.delivery.place, digest, is_success, outcome.status, outcome.dead_letter)
-
-
-@asynccontextmanager
-async def _pause(course: Course, slot: Slot) -> AsyncIterator[None]:
-    """Only wait inside, without the slot."""
-    with course.waiting():
-        async with slot.waiting():
-            yield
+    return Finished(case.delivery.run_place, digest, is_success, outcome.status, outcome.dead_letter)

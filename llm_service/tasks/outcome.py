@@ -12,9 +12,8 @@ from llm_service.contract.status import Failure, ResultEncoding, Stamp, Success
 from llm_service.errors import FileError, IdConflict, ResultTooLarge, StoreUnavailable, VerdictFailed
 from llm_service.resilience.clock import Clock
 from llm_service.tasks.ports import Delivery, Outcome, ResultStore
+from llm_service.tasks.rounds import Going
 
-# The first run of a message; a message that waits on a retry topic comes with a higher one.
-FIRST_ATTEMPT = 1
 # A store that is away keeps a large result waiting; for so long it may be missed after it is back.
 _STORE_RETRY_S = 10.0
 # What is left of a dead letter when its topic takes less than it said: brokers take 1 MB unless told otherwise, and
@@ -41,6 +40,8 @@ class Decided:
     """None when another body came under an id that had succeeded."""
     smallest: bool = False
     """Whether nothing of it can be made smaller."""
+    going: Going | None = None
+    """Of a task that goes round by the retry topic; ``event`` is then what it would have failed with."""
 
 
 class Outcomes:
@@ -78,6 +79,8 @@ class Outcomes:
     async def smaller(self, delivery: Delivery, who: Identity, decided: Decided) -> Decided:
         """The same outcome in fewer bytes, for a topic that takes less than it said at the start."""
         event, outcome = decided.event, decided.outcome
+        if decided.going is not None and isinstance(event, Failure):
+            return await self.failure(delivery, who, event)
         if isinstance(event, Success) and event.result_ref is None and outcome.status is not None:
             return await self._referring(delivery, who, event, outcome.status.size)
         if outcome.dead_letter is None:
@@ -107,20 +110,14 @@ class Outcomes:
         """A letter of at most ``most`` bytes; the topic's own limit without it."""
         most = most or self._policy.dead_letter_max_bytes
         letter = dead_letter.DeadLetter(
-            code,
-            message,
-            FIRST_ATTEMPT,
-            delivery.topic,
-            delivery.partition,
-            delivery.offset,
-            self._clock.now(),
+            code, message, delivery.attempt, *delivery.run_place, self._clock.now()
         )
         record = dead_letter.encode(letter, delivery.key, delivery.value, delivery.headers)
         if record.size <= most:
             return record
         reference = await self._keep(lambda store: store.put_letter(who.task_id, delivery.value or b""))
         # Without a store the letter points to where the message lies, for as long as the topic keeps it.
-        where = reference or f"kafka://{delivery.topic}/{delivery.partition}/{delivery.offset}"
+        where = reference or f"kafka://{delivery.run}"
         record = dead_letter.encode_reference(letter, delivery.key, delivery.headers, where)
         if record.size <= most:
             return record
@@ -144,7 +141,7 @@ class Outcomes:
             trace_id=who.trace_id,
             worker_id=self._policy.worker_id,
             timestamp=self._clock.now(),
-            attempt=FIRST_ATTEMPT,
+            attempt=delivery.attempt,
             run=delivery.run,
             traceparent=who.traceparent,
             tracestate=who.tracestate,

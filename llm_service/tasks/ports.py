@@ -29,20 +29,33 @@ class Delivery:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    """The producer's own, also where the message has gone round by the retry topic."""
     received_at: float
     """``Clock.monotonic`` when it was read."""
     is_poisoned: bool = False
     """Whether so many processes ended while they ran it that it must not be run."""
+    origin: tuple[str, int, int] | None = None
+    """Where the task was read first, of a message that has gone round by the retry topic."""
+    attempt: int = 1
+    """Which attempt at the task this is; going round only to wait is none."""
+    round: int = 0
+    """How often it has gone round."""
 
     @property
     def place(self) -> tuple[str, int, int]:
-        """Topic, partition, offset: what identifies the message itself."""
+        """Topic, partition, offset: where this message lies, and what is finished with it."""
         return self.topic, self.partition, self.offset
+
+    @property
+    def run_place(self) -> tuple[str, int, int]:
+        """What identifies the task's message, however often it goes round: topic, partition, offset of the first."""
+        return self.origin or self.place
 
     @property
     def run(self) -> str:
         """The same in one word: what is done with this message is one run of its task."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        topic, partition, offset = self.run_place
+        return f"{topic}/{partition}/{offset}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Recall:
         if entry.run != delivery.run:
             return Finished(_ELSEWHERE, known, entry.succeeded, entry.event, None)
         decided = await self._as_kept(delivery, who, entry)
-        return Finished(delivery.place, known, entry.succeeded, entry.event, decided.outcome.dead_letter)
+        return Finished(delivery.run_place, known, entry.succeeded, entry.event, decided.outcome.dead_letter)
 
     async def first(
         self,

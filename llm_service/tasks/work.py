@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from llm_service import events
 from llm_service.contract.task import Task, TaskFile
@@ -37,6 +38,7 @@ from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Files
 
 Pause = Callable[[], AbstractAsyncContextManager[None]]
+_Complete = Callable[[CompletionRequest, Deadline, Pause], Awaitable[Completion]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,17 @@ class Work:
         self._retries = retries
 
     async def do(
-        self, task: Task, ref: events.TaskRef, plan: Plan, deadline: Deadline, pause: Pause
+        self,
+        task: Task,
+        ref: events.TaskRef,
+        plan: Plan,
+        deadline: Deadline,
+        pause: Pause,
+        spent: Callable[[], None] = lambda: None,
     ) -> Answer:
         """Answer the task. Every wait for something outside happens inside ``pause()``, without a worker slot.
+
+        ``spent`` is called after each call of the provider that may have cost something.
 
         Raises FileError, ProviderError, AnswerError, DeadlineExceeded.
         """
@@ -100,7 +110,7 @@ class Work:
                 nonce=f"{self._rng.getrandbits(64):016x}",
             )
             with self._stage(ref, "provider"):
-                return await self._ask(guard, request, plan, deadline, pause)
+                return await self._ask(partial(guard.complete, spent=spent), request, plan, deadline, pause)
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -142,9 +152,9 @@ class Work:
     # --- the question and its answer ------------------------------------------------------------
 
     async def _ask(
-        self, guard: Guard, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
+        self, complete: _Complete, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
     ) -> Answer:
-        first = await guard.complete(request, deadline, pause)
+        first = await complete(request, deadline, pause)
         try:
             with _priced(first.usage):
                 return Answer(_checked(first, plan), first, first.usage)
@@ -154,7 +164,7 @@ class Work:
             if plan.schema is None or isinstance(error, VerdictFailed):
                 raise
             turn = repair_turn(plan.schema, first.text, error)
-        second = await guard.complete(_with_repair(request, first.text, turn), deadline, pause)
+        second = await complete(_with_repair(request, first.text, turn), deadline, pause)
         usage = _sum(first.usage, second.usage)
         with _priced(usage):
             return Answer(_checked_last(second, plan), second, usage)

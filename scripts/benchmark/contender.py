@@ -113,6 +113,7 @@ def _environment(topics: Topics, setup: Setup, folder: Path) -> Mapping[str, str
         "KAFKA_TASKS_TOPIC": topics.tasks,
         "KAFKA_STATUS_TOPIC": topics.status,
         "KAFKA_DLQ_TOPIC": topics.dead_letters,
+        "KAFKA_RETRY_TOPIC": "none",
         "KAFKA_GROUP_ID": topics.group,
         "WORKER_MAX_CONCURRENT_TASKS": str(setup.slots),
         **calls,

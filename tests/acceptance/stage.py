@@ -64,6 +64,8 @@ class Stage:
             "KAFKA_TASKS_TOPIC": self.tasks,
             "KAFKA_STATUS_TOPIC": self.status,
             "KAFKA_DLQ_TOPIC": self.dead_letters,
+            # What fails for the moment fails at once, unless a scenario is about going round.
+            "KAFKA_RETRY_TOPIC": "none",
             "KAFKA_GROUP_ID": self.group,
             "KAFKA_SESSION_TIMEOUT_MS": "3000",
             "KAFKA_HEARTBEAT_INTERVAL_MS": "500",

@@ -18,6 +18,7 @@ from llm_service.kafka.topics import (
     letters_too_small,
     max_bytes,
     missing,
+    retries_too_small,
     status_unnamed,
 )
 
@@ -30,7 +31,7 @@ class Role:
     """What a topic is for."""
 
     name: str
-    """tasks, status, dead letters, file drops; ``tasks and status`` where they share one."""
+    """tasks, status, dead letters, retries, file drops; ``tasks and status`` where they share one."""
     topic: str
     setting: str
     needs: tuple[str, ...]
@@ -40,6 +41,8 @@ class Role:
 def roles_of(names: TopicNames) -> tuple[Role, ...]:
     """The topics that the settings name, each once."""
     others = [Role("dead letters", names.dead_letter, "KAFKA_DLQ_TOPIC", ("WRITE",))]
+    if names.retry is not None:
+        others.append(Role("retries", names.retry, "KAFKA_RETRY_TOPIC", ("READ", "WRITE")))
     if names.drops is not None:
         others.append(Role(DROPS, names.drops, "KAFKA_FILE_DROP_TOPIC", ("READ",)))
     if names.status == names.tasks:
@@ -80,7 +83,7 @@ class TopicReview:
                 self._found.ok(_subject(role), described(topic))
 
     def _absent(self, role: Role) -> None:
-        if role.setting == "KAFKA_DLQ_TOPIC":
+        if role.setting in {"KAFKA_DLQ_TOPIC", "KAFKA_RETRY_TOPIC"}:
             # The worker makes it: it is its own.
             self._found.ok(_subject(role), "not there yet; the worker makes it when it starts")
             return
@@ -148,9 +151,11 @@ class TopicReview:
                 + " Or lower KAFKA_MESSAGE_MAX_BYTES.",
             )
         tasks = self._topics.get(self._names.tasks)
-        if role.topic != self._names.dead_letter or not isinstance(tasks, Topic) or not tasks.config:
+        too_small = {self._names.dead_letter: letters_too_small, self._names.retry: retries_too_small}
+        judge = too_small.get(role.topic)
+        if judge is None or not isinstance(tasks, Topic) or not tasks.config:
             return
-        fault = letters_too_small(tasks.name, max_bytes(tasks.config), topic.name, takes)
+        fault = judge(tasks.name, max_bytes(tasks.config), topic.name, takes)
         if fault is not None:
             self._found.warning(_subject(role), fault.seen, _sentence(fault.remedy))
 

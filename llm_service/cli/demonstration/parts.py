@@ -85,6 +85,7 @@ class EmbeddedParts:
             "KAFKA_TASKS_TOPIC": TASKS_TOPIC,
             "KAFKA_STATUS_TOPIC": STATUS_TOPIC,
             "KAFKA_DLQ_TOPIC": DEAD_LETTER_TOPIC,
+            "KAFKA_RETRY_TOPIC": "none",
             # KIP-848: assigned in 0.1 s; the embedded broker lets a classic group wait 3 s for more members.
             "KAFKA_GROUP_PROTOCOL": "consumer",
             # The consumer's thread ends after its poll: a second of waiting at the end that nobody needs.

@@ -21,6 +21,7 @@ from llm_service.kafka.creation import (
     TopicPlan,
     create,
     plan_dead_letters,
+    plan_retries,
     plan_status,
     plan_tasks,
 )
@@ -93,6 +94,8 @@ def _made(inventory: Inventory, settings: Settings, wish: Wish) -> list[Outcome]
 def _plan(role: Role, partitions: int, around: Surroundings, settings: Settings) -> TopicPlan:
     if role.setting == "KAFKA_DLQ_TOPIC":
         return plan_dead_letters(role.topic, partitions, around)
+    if role.setting == "KAFKA_RETRY_TOPIC":
+        return plan_retries(role.topic, partitions, around)
     if "WRITE" in role.needs:
         return plan_status(role.topic, partitions, around, settings.kafka.message_max_bytes)
     return plan_tasks(role.topic, partitions, around)

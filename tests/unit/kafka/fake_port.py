@@ -112,12 +112,16 @@ class Downstream:
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
+        self.crowding: list[tuple[str, int, int]] = []
         self.revoked: list[dict[TopicPartition, int]] = []
         self.at_revoke: list[Delivery] = []
         self.finish: Callable[[Delivery], None] = lambda _: None
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         self.deliveries += deliveries
+
+    def crowded(self, message: tuple[str, int, int]) -> None:
+        self.crowding.append(message)
 
     def revoke(self, epochs: dict[TopicPartition, int], timeout: float) -> None:
         del timeout

@@ -141,6 +141,9 @@ class FixedGauges:
     def queued(self) -> int:
         return 7
 
+    def retry_held(self) -> int:
+        return 4
+
     def waiting(self) -> int:
         return 2
 

@@ -223,6 +223,10 @@ def test_a_mode_that_does_not_exist_is_refused_in_words() -> None:
             {"KAFKA_GROUP_PROTOCOL": "consumer", "KAFKA_GROUP_INSTANCE_ID": "a"},
             ["KAFKA_GROUP_INSTANCE_ID='a'"],
         ),
+        (
+            {"KAFKA_RETRY_TOPIC": "tasks_llm_dlq"},
+            ["KAFKA_RETRY_TOPIC='tasks_llm_dlq'", "a topic of their own"],
+        ),
         ({"KAFKA_DLQ_TOPIC": "tasks_llm"}, ["KAFKA_DLQ_TOPIC='tasks_llm'", "a topic of their own"]),
         ({"POSTGRES_POOL_MIN_SIZE": "30"}, ["POSTGRES_POOL_MIN_SIZE='30'", "POSTGRES_POOL_MAX_SIZE=20"]),
         ({"LLM_RETRY_INITIAL_DELAY": "11"}, ["LLM_RETRY_INITIAL_DELAY='11'", "LLM_RETRY_MAX_DELAY=10.0"]),

@@ -14,6 +14,7 @@ ROOT = Path(llm_service.__file__).parent
 HERE_IS_ITS_EFFECT = {
     "APP_ENV": "the settings refuse by it what is unsafe in production",
     "SECRETS_DIR": "the settings are read from there",
+    "KAFKA_RETRY_TOPIC": "as KafkaSettings.retry_topic_in_use",
     "MINIO_ALLOWED_BUCKETS": "part of MinioSettings.readable_buckets",
 }
 OPTIONS = frozenset({"gigachat", "ollama"})

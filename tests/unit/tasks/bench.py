@@ -32,6 +32,8 @@ from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Delivery, Ledger, Outcome
 from llm_service.tasks.recall import NoLedger, Recall
+from llm_service.tasks.rounds import RoundPolicy, Rounds
+from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 from tests.manual_clock import ManualClock
@@ -192,7 +194,10 @@ class Bench:
         store: Store | None = None,
         ledger: Ledger | None = None,
         record_first: bool = True,
+        share: int = 10,
+        rounds: RoundPolicy | None = None,
     ) -> None:
+        """``rounds``: without it nothing goes round by a retry topic."""
         self.clock = ManualClock()
         self.events: list[Event] = []
         self.settler, self.sink, self.files = Settler(), Sink(), Files()
@@ -204,7 +209,8 @@ class Bench:
             for model in (self.model, self.other)
         }
         self.pool = WorkerPool(pool, 30.0)
-        self.window = DedupWindow(window)
+        self.window = DedupWindow(window, self.clock.monotonic)
+        self.room = WaitingRoom(share, lambda: any(not guard.is_away for guard in self.guards.values()))
         self.catalogue = Catalogue.load()
         self.outcomes = Outcomes(POLICY, store, self.clock)
         self.work = Work(self.files, self.guards, self.clock, rng, self.events.append, FetchRetries(2))
@@ -219,6 +225,8 @@ class Bench:
             guards=self.guards,
             catalogue=lambda: self.catalogue,
             defaults=PlanDefaults(1, "model"),
+            rounds=Rounds(rounds, self.clock),
+            room=self.room,
             clock=self.clock,
             observe=self.events.append,
         )

@@ -1,0 +1,101 @@
+"""Messages of the retry topic: a task as it came, with our headers behind its own that say when it goes on.
+
+One constant delay stands between writing such a message and going on with it, so the order of the topic is the order in
+which its messages are due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from llm_service.contract.record import RECORD_OVERHEAD, Headers, Record
+from llm_service.contract.status import iso
+
+_NAMES = (
+    "retry_group",
+    "retry_topic",
+    "retry_partition",
+    "retry_offset",
+    "retry_attempt",
+    "retry_round",
+    "retry_due",
+    "retry_reason",
+)
+# A group's and a topic's name of 255 characters at most, an error code, four numbers and a time, with eight names.
+RETRY_ALLOWANCE = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class RetryNote:
+    """What our headers say of a message that goes round."""
+
+    group: str
+    """Whose task it is: deployments may share a broker and, by its default, this topic."""
+    topic: str
+    """Where the task was read first; with partition and offset it is the identity of its run."""
+    partition: int
+    offset: int
+    attempt: int
+    """Which attempt begins when it comes back: 1 where it only waited, and no call was spent on it."""
+    round: int
+    """How often it has gone round, this time included: of two copies the one with the higher number holds."""
+    due: datetime
+    """Aware: not before this."""
+    reason: str
+    """The code of the error that sent it round."""
+
+    @property
+    def run(self) -> tuple[str, int, int]:
+        return self.topic, self.partition, self.offset
+
+
+def encode(note: RetryNote, key: bytes | None, value: bytes | None, headers: Headers) -> Record:
+    """The message for the retry topic: the original byte for byte, our headers after its own."""
+    texts = (
+        note.group,
+        note.topic,
+        str(note.partition),
+        str(note.offset),
+        str(note.attempt),
+        str(note.round),
+        iso(note.due),
+        note.reason,
+    )
+    ours = tuple((name, text.encode()) for name, text in zip(_NAMES, texts, strict=True))
+    return Record(key, value, (*headers, *ours))
+
+
+def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
+    """The note and the headers before it; None where the message was not written by ``encode``.
+
+    Only the last headers are looked at: a task may have come with some of the same names.
+    """
+    own = headers[-len(_NAMES) :]
+    if tuple(name for name, _ in own) != _NAMES:
+        return None
+    group, topic, partition, offset, attempt, rounds, due, reason = ((value or b"") for _, value in own)
+    try:
+        note = RetryNote(
+            group.decode(),
+            topic.decode(),
+            int(partition),
+            int(offset),
+            max(1, int(attempt)),
+            max(1, int(rounds)),
+            _aware(due.decode()),
+            reason.decode(),
+        )
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+    return note, headers[: -len(_NAMES)]
+
+
+def size_at_most(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Bytes that the message of the retry topic will not exceed, as the broker counts them."""
+    return Record(key, value, headers).size + RECORD_OVERHEAD + RETRY_ALLOWANCE
+
+
+def _aware(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""How one task waits for what it needs from outside: without a worker slot, and not for ever at the cost of others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from llm_service.errors import ProviderUnavailable, ServiceError
+from llm_service.providers.guard import Guard
+from llm_service.resilience.breaker import OPEN
+from llm_service.resilience.deadline import Deadline
+from llm_service.tasks.course import Course
+from llm_service.tasks.pool import Slot, WorkerPool
+from llm_service.tasks.waiting_room import Wait, WaitingRoom
+from llm_service.tasks.work import Pause
+
+
+class Patience:
+    """The waits of one task. Each may raise SentRound."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        room: WaitingRoom,
+        guard: Guard,
+        course: Course,
+        deadline: Deadline,
+        may_leave: Callable[[], bool],
+    ) -> None:
+        """``may_leave``: whether the task can wait on the retry topic."""
+        self._pool = pool
+        self._room = room
+        self._guard = guard
+        self._course = course
+        self._deadline = deadline
+        place = course.delivery.place
+        self._wait = Wait(place, guard.provider.name, lambda: guard.is_away, may_leave, self._cause)
+
+    async def until_ready(self) -> None:
+        """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
+        if self._guard.is_open:
+            with self._room.seat(self._wait), self._pool.blocking():
+                await self._guard.wait_ready(self._deadline)
+
+    async def while_open(self, pause: Pause) -> None:
+        """The same, where the breaker opened while the task waited for its slot.
+
+        Half-open is let by: this task may be the one that was asked to try, and if not, the call waits.
+        """
+        while self._guard.state == OPEN:
+            async with pause():
+                await self._guard.wait_ready(self._deadline)
+
+    @asynccontextmanager
+    async def pause(self, slot: Slot) -> AsyncIterator[None]:
+        """Only wait inside, without the slot."""
+        # The seat outside: a task that is sent round takes no slot again.
+        with self._course.waiting(), self._room.seat(self._wait):
+            async with slot.waiting():
+                yield
+
+    def _cause(self) -> ServiceError:
+        if not self._guard.is_away:
+            return ProviderUnavailable("the task waited for longer than its partition can go on without it")
+        return ProviderUnavailable(self._guard.reason or f"{self._guard.provider.name} asks to come later")
