@@ -30,6 +30,7 @@ def settings(kafka: Kafka, minio: MinioServer) -> dict[str, str]:
         "KAFKA_TASKS_TOPIC": kafka.topic("tasks", 1),
         "KAFKA_STATUS_TOPIC": kafka.topic("status", 1),
         "KAFKA_DLQ_TOPIC": kafka.topic("dlq", 1, {"max.message.bytes": "2000000"}),
+        "KAFKA_RETRY_TOPIC": "none",
         "KAFKA_GROUP_ID": kafka.unique("group"),
         "MINIO_ENDPOINT": minio.endpoint,
         "MINIO_ACCESS_KEY": minio.access_key,

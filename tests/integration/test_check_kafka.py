@@ -38,6 +38,7 @@ def values(kafka: Kafka) -> dict[str, str]:
         "KAFKA_TASKS_TOPIC": kafka.topic("tasks", 2),
         "KAFKA_STATUS_TOPIC": kafka.topic("status", 2),
         "KAFKA_DLQ_TOPIC": kafka.topic("dlq", 2, {"max.message.bytes": "2000000"}),
+        "KAFKA_RETRY_TOPIC": "none",
         "KAFKA_GROUP_ID": kafka.unique("group"),
     }
 

@@ -32,6 +32,7 @@ def settings(kafka: Kafka) -> dict[str, str]:
         "KAFKA_TASKS_TOPIC": kafka.unique("tasks"),
         "KAFKA_STATUS_TOPIC": kafka.unique("status"),
         "KAFKA_DLQ_TOPIC": kafka.unique("dlq"),
+        "KAFKA_RETRY_TOPIC": kafka.unique("retry"),
     }
 
 
@@ -52,13 +53,14 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(
 ) -> None:
     ran = run(tmp_path, settings, "topics", "create", "--dry-run")
     assert ran.code == OK
-    tasks, status, letters = ran.out.splitlines()
+    tasks, status, letters, retries = ran.out.splitlines()
     assert tasks == (
         f"would be made  tasks         {settings['KAFKA_TASKS_TOPIC']}: 12 partitions, 1 replica, "
         "cleanup.policy=delete, retention.ms=1209600000 (14 d)"
     )
     assert status.startswith(f"would be made  status        {settings['KAFKA_STATUS_TOPIC']}: 12 partitions")
     assert letters.endswith("retention.ms=7776000000 (90 d), max.message.bytes=1114124")
+    assert retries.endswith("retention.ms=1209600000 (14 d), max.message.bytes=1114124")
     assert ran.err == "Nothing was changed.\n"
     assert not set(settings.values()) & topics_of(kafka).keys()
 
@@ -69,9 +71,9 @@ def test_what_is_missing_is_made_shown_and_then_left_as_it_is(
     assert run(tmp_path, settings, "topics").code == FAILED
     ran = run(tmp_path, settings, "topics", "create", "--partitions", "3", "--json")
     assert ran.code == OK
-    assert [line["action"] for line in ran.lines] == ["made", "made", "made"]
-    names = [settings[f"KAFKA_{role}_TOPIC"] for role in ("TASKS", "STATUS", "DLQ")]
-    assert [topics_of(kafka)[name] for name in names] == [3, 3, 3]
+    assert [line["action"] for line in ran.lines] == ["made"] * 4
+    names = [settings[f"KAFKA_{role}_TOPIC"] for role in ("TASKS", "STATUS", "DLQ", "RETRY")]
+    assert [topics_of(kafka)[name] for name in names] == [3, 3, 3, 3]
     assert config_of(kafka, names[0])["cleanup.policy"] == "delete"
     assert config_of(kafka, names[0])["retention.ms"] == str(14 * DAY_MS)
     assert config_of(kafka, names[2])["retention.ms"] == str(90 * DAY_MS)
@@ -79,13 +81,13 @@ def test_what_is_missing_is_made_shown_and_then_left_as_it_is(
 
     again = run(tmp_path, settings, "topics", "create", "--partitions", "24")
     assert again.code == OK
-    assert [line.split()[0] for line in again.out.splitlines()] == ["exists", "exists", "exists"]
+    assert [line.split()[0] for line in again.out.splitlines()] == ["exists"] * 4
     assert f"{names[0]} is left as it is: it has 3 partitions, not 24." in again.err
     assert topics_of(kafka)[names[0]] == 3
 
     shown = run(tmp_path, settings, "topics")
     assert shown.code == OK
-    assert [line.split()[-1] for line in shown.out.splitlines()[1:]] == ["ok", "ok", "ok"]
+    assert [line.split()[-1] for line in shown.out.splitlines()[1:]] == ["ok"] * 4
     first = run(tmp_path, settings, "topics", "--json").lines[0]
     assert first == {
         "role": "tasks",
@@ -109,6 +111,7 @@ def test_one_topic_for_both_is_made_once(tmp_path: Path, settings: dict[str, str
     assert [(line["role"], line["action"]) for line in ran.lines] == [
         ("tasks and status", "made"),
         ("dead letters", "made"),
+        ("retries", "made"),
     ]
     assert run(tmp_path, shared, "topics").code == OK
 
@@ -125,14 +128,14 @@ def test_a_status_topic_that_nobody_names_is_not_made_beside_tasks_that_are_in_u
     assert producer.flush(10) == 0
     ran = run(tmp_path, unnamed, "topics", "create", "--dry-run", "--json")
     assert ran.code == FAILED
-    assert [line["action"] for line in ran.lines] == ["exists", "refused", "would be made"]
+    assert [line["action"] for line in ran.lines] == ["exists", "refused", "would be made", "would be made"]
     assert f"KAFKA_STATUS_TOPIC={settings['KAFKA_TASKS_TOPIC']}" in ran.lines[1]["reason"]
 
 
 def test_what_the_brokers_refuse_is_told(tmp_path: Path, settings: dict[str, str], kafka: Kafka) -> None:
     ran = run(tmp_path, settings, "topics", "create", "--replication", "3")
     assert ran.code == FAILED
-    assert ran.out.count("refused ") == 3
+    assert ran.out.count("refused ") == 4
     assert "replication factor" in ran.out
     assert not set(settings.values()) & topics_of(kafka).keys()
 
@@ -160,7 +163,9 @@ async def test_a_worker_on_topics_that_were_made_does_a_task(
     tmp_path: Path, settings: dict[str, str], kafka: Kafka, minio: MinioServer
 ) -> None:
     assert (await asyncio.to_thread(run, tmp_path, settings, "topics", "create")).code == OK
-    tasks, status, letters = (settings[f"KAFKA_{role}_TOPIC"] for role in ("TASKS", "STATUS", "DLQ"))
+    tasks, status, letters, retries = (
+        settings[f"KAFKA_{role}_TOPIC"] for role in ("TASKS", "STATUS", "DLQ", "RETRY")
+    )
     with gigachat(folder=tmp_path) as standin:
         stage = Stage(
             kafka=kafka,
@@ -174,7 +179,7 @@ async def test_a_worker_on_topics_that_were_made_does_a_task(
             group=kafka.unique("workers"),
             folder=tmp_path,
         )
-        worker = stage.worker()
+        worker = stage.worker(KAFKA_RETRY_TOPIC=retries)
         async with platform(kafka.bootstrap, tasks, status, letters) as here:
             with workers(worker):
                 await asyncio.to_thread(worker.start)
@@ -185,7 +190,7 @@ async def test_a_worker_on_topics_that_were_made_does_a_task(
                 (ended,) = await here.ended(task_id)
                 assert ended.status == "3", ended.value
                 checked = await asyncio.to_thread(
-                    run, tmp_path, stage.environment(), "check", "kafka", "minio"
+                    run, tmp_path, stage.environment(KAFKA_RETRY_TOPIC=retries), "check", "kafka", "minio"
                 )
                 assert checked.code == OK, checked.out
                 assert "stable, 1 member" in checked.out
