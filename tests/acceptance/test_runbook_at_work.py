@@ -112,6 +112,22 @@ async def test_dead_letters(scene: Scene) -> None:
     await shown(ROWS["dead-letters"], scene.worker)
 
 
+async def test_tasks_that_wait_on_the_retry_topic(
+    kafka: Kafka, minio: MinioServer, standin: GigaChatProcess, tmp_path: Path
+) -> None:
+    settings = {
+        "KAFKA_RETRY_TOPIC": kafka.unique("retry"),
+        "KAFKA_RETRY_DELAY_SECONDS": "1",
+        "LLM_MAX_RETRIES": "0",
+        "LOG_DIR": str(tmp_path / "logs"),
+    }
+    async with playing(Stage.build(kafka, minio, standin, tmp_path), **settings) as scene:
+        task_id = await send(scene.here, status=500, times=1)
+        (event,) = await scene.here.ended(task_id)
+        assert (event.status, event.header("attempt")) == ("3", "2")
+        await shown(ROWS["retry-topic"], scene.worker)
+
+
 async def test_a_result_too_large_for_a_message(scene: Scene) -> None:
     task_id = new_id()
     ended = await scene.run({"text": "Договор. [[standin:big=1200000]]"}, task_id=task_id)

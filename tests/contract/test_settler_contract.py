@@ -134,7 +134,9 @@ async def bench(request: pytest.FixtureRequest, kafka: Kafka) -> AsyncIterator[B
 async def benched(kafka: Kafka, mode: str) -> AsyncIterator[Bench]:
     """Started on the running loop, closed on leaving."""
     config = {"max.message.bytes": str(LARGEST)}
-    topics = OutcomeTopics(kafka.topic("status", 1, config), kafka.topic("dlq", 1))
+    topics = OutcomeTopics(
+        kafka.topic("status", 1, config), kafka.topic("dlq", 1), kafka.topic("retry", 1, config)
+    )
     tasks, group = kafka.topic("tasks", 1), kafka.unique("group")
     seen: list[events.Event] = []
     connection = ConnectionConfig(kafka.bootstrap)
@@ -188,6 +190,22 @@ async def test_an_outcome_is_there_once_with_its_offset_and_what_is_finished_abo
     await bench.until_committed(0, {1, 2})
     await bench.settler.settle(first, outcome(b"one"))
     await bench.until_committed(3, set())
+
+
+async def test_one_that_goes_round_is_on_the_retry_topic_and_done_here(bench: Bench) -> None:
+    """Its offset with it: killed from here on, it is neither lost nor there twice."""
+    first, second = await bench.deliveries(2)
+    await bench.settler.settle(second, Outcome(retry=Record(b"key", b"two", ())))
+    assert bench.read(bench.topics.retry) == [b"two"]
+    assert bench.read(bench.topics.status) == []
+    await bench.until_committed(0, {1})
+    with pytest.raises(MessageTooLarge):
+        async with asyncio.timeout(20):
+            await bench.settler.settle(first, Outcome(retry=Record(b"key", b"x" * 2 * LARGEST, ())))
+    await bench.until_committed(0, {1})
+    await bench.settler.settle(first, outcome(b"one"))
+    await bench.until_committed(2, set())
+    assert bench.read(bench.topics.retry) == [b"two"]
 
 
 async def test_a_message_that_is_skipped_moves_the_offset_and_says_nothing(bench: Bench) -> None:
