@@ -28,6 +28,7 @@ _COMMANDS = {
     "config": "Show the settings in force and where each comes from.",
     "adopt": "Tell a new group which tasks are answered already: the first start on existing topics.",
     "topics": "Show the topics, and create those that are missing.",
+    "dlq": "Dead letters: show them, send them again, put them away.",
     "prompts": "Show and check the prompt catalogue.",
     "version": "Print the version.",
 }

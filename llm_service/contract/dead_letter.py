@@ -18,6 +18,15 @@ KEY_BYTES_HEADER = "dlq_key_bytes"
 _KEPT_KEY_BYTES = 1_024
 # The names of what was left out: MAX_REASON_CHARS of 4 bytes, and the header around them.
 _LEFT_OUT_BYTES = 2_100
+_REASON_HEADERS = (
+    "dlq_reason",
+    "dlq_message",
+    "dlq_attempts",
+    "dlq_topic",
+    "dlq_partition",
+    "dlq_offset",
+    "dlq_timestamp",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,70 @@ class DeadLetter:
     offset: int
     timestamp: datetime
     """Aware."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A letter as it was read: the reason, and the original as far as the letter holds it."""
+
+    letter: DeadLetter
+    key: bytes | None
+    value: bytes | None
+    """Meaningless where there is a ``reference``."""
+    headers: Headers
+    """The original's own."""
+    reference: str | None = None
+    """Where the value lies instead: ``bucket/key``, or ``kafka://topic/partition/offset`` of the original message."""
+    left_out: str | None = None
+    """Names of original headers that were too large; some of them, where they are many."""
+    key_bytes: int | None = None
+    """How long a key was that was too large to be here."""
+
+    @property
+    def lacks_headers(self) -> bool:
+        """Whether key or headers are not whole: they are only where the original lies."""
+        return self.left_out is not None or self.key_bytes is not None
+
+
+def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Decoded | None:
+    """The inverse of the three ``encode…``; None for a message that is no dead letter.
+
+    The last row of reason headers counts: an original may bring dlq_ headers of its own, and keeps them.
+    """
+    begin = _last_reasons(headers)
+    if begin is None:
+        return None
+    reasons = tuple((value or b"").decode("utf-8", "replace") for _, value in headers[begin:][:7])
+    code, message, attempts, topic, partition, offset, timestamp = reasons
+    try:
+        letter = DeadLetter(
+            code,
+            message,
+            int(attempts),
+            topic,
+            int(partition),
+            int(offset),
+            datetime.fromisoformat(timestamp),
+        )
+        more = {
+            name: (value or b"").decode("utf-8", "replace") for name, value in headers[begin + len(reasons) :]
+        }
+        key_bytes = int(more[KEY_BYTES_HEADER]) if KEY_BYTES_HEADER in more else None
+    except ValueError:
+        return None
+    if letter.timestamp.tzinfo is None:
+        return None
+    own = headers[:begin]
+    return Decoded(letter, key, value, own, more.get(REFERENCE_HEADER), more.get(LEFT_OUT_HEADER), key_bytes)
+
+
+def _last_reasons(headers: Headers) -> int | None:
+    names = tuple(name for name, _ in headers)
+    length = len(_REASON_HEADERS)
+    for begin in range(len(names) - length, -1, -1):
+        if names[begin : begin + length] == _REASON_HEADERS:
+            return begin
+    return None
 
 
 def encode(letter: DeadLetter, key: bytes | None, value: bytes | None, headers: Headers) -> Record:
@@ -78,13 +151,14 @@ def _size(headers: Headers) -> int:
 
 
 def _reasons(letter: DeadLetter) -> Headers:
-    named = (
-        ("dlq_reason", letter.code),
-        ("dlq_message", shorten(letter.message, MAX_REASON_CHARS)),
-        ("dlq_attempts", str(letter.attempts)),
-        ("dlq_topic", letter.topic),
-        ("dlq_partition", str(letter.partition)),
-        ("dlq_offset", str(letter.offset)),
-        ("dlq_timestamp", iso(letter.timestamp)),
+    texts = (
+        letter.code,
+        shorten(letter.message, MAX_REASON_CHARS),
+        str(letter.attempts),
+        letter.topic,
+        str(letter.partition),
+        str(letter.offset),
+        iso(letter.timestamp),
     )
+    named = zip(_REASON_HEADERS, texts, strict=True)
     return tuple((name, text.encode("utf-8", "replace")) for name, text in named)

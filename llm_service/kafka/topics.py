@@ -111,6 +111,14 @@ def require_tasks_topic(connection: ConnectionConfig, names: TopicNames, timeout
         raise DependencyUnavailable(str(missing("KAFKA_TASKS_TOPIC", names.tasks)))
 
 
+def letter_topic(connection: ConnectionConfig, names: TopicNames, timeout: float) -> Mapping[str, str]:
+    """The settings of the dead-letter topic, empty where they are not told; else as ``find_status_topic``."""
+    cluster = Cluster(connection, timeout)
+    if names.dead_letter not in _seen(cluster, connection).topics:
+        raise DependencyUnavailable(str(missing("KAFKA_DLQ_TOPIC", names.dead_letter)))
+    return cluster.configs([names.dead_letter], min(timeout, _DESCRIBE_S)).get(names.dead_letter, {})
+
+
 def survey(connection: ConnectionConfig, names: TopicNames, timeout: float) -> TopicFacts:
     """Look at the cluster, for at most ``timeout`` seconds a request; blocks.
 

@@ -21,6 +21,8 @@ class Outgoing:
 
     topic: str
     record: Record
+    partition: int | None = None
+    """None: by its key."""
 
 
 class Aborted(DeliveryError):

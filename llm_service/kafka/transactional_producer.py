@@ -30,6 +30,8 @@ _CALL_S = 2.0
 # To begin: a coordinator answers in some milliseconds, and ending an older transaction writes its markers.
 _OPEN_S = 4.0
 _COMMITTED_S = 1.0
+# librdkafka's RD_KAFKA_PARTITION_UA: the partitioner chooses.
+BY_KEY = -1
 # An acknowledgement comes in some milliseconds.
 _ROOM_S = 0.05
 _STALE_MEMBERSHIP = frozenset(
@@ -271,7 +273,12 @@ def _is_queued(
     record = outgoing.record
     try:
         producer.produce(
-            outgoing.topic, record.value, record.key, on_delivery=reported, headers=list(record.headers)
+            outgoing.topic,
+            record.value,
+            record.key,
+            BY_KEY if outgoing.partition is None else outgoing.partition,
+            on_delivery=reported,
+            headers=list(record.headers),
         )
     except BufferError:
         producer.poll(_ROOM_S)

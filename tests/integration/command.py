@@ -32,7 +32,7 @@ def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ran:
     """Run it in ``folder``, so that no .env of the checkout is read."""
     ended = subprocess.run(
         [str(Path(sys.executable).with_name("llm-service")), *arguments],
-        env={**_surroundings(), "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", **environment},
+        env=_surroundings(environment),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -44,6 +44,20 @@ def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ran:
     return ran
 
 
-def _surroundings() -> dict[str, str]:
-    """PYTHONPATH is how a checkout beside the installed one is tested."""
-    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+def start(folder: Path, environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """The same, still running when this returns."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("llm-service")), *arguments],
+        env=_surroundings(environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    """``PYTHONPATH`` where these tests have one: the package that they are beside, not the one that is installed."""
+    ours = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**ours, "PYTHONWARNINGS": "error", "LANG": "C.UTF-8", **environment}
