@@ -289,6 +289,19 @@ class ConnectionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumptionStopped:
+    """Too many dead letters: no more tasks are taken until somebody runs ``command``, or restarts the worker."""
+
+    reason: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumptionResumed:
+    """Tasks are taken again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """A dependency refused something and is asked again; nothing is lost."""
 
@@ -338,6 +351,8 @@ Event: TypeAlias = (
     | OffsetsCommitted
     | GroupAdopted
     | ConnectionChanged
+    | ConsumptionStopped
+    | ConsumptionResumed
     | Trouble
     | FilesLeft
     | Uncaught

@@ -24,6 +24,7 @@ from llm_service.container.kafka import (
     window,
 )
 from llm_service.container.ledger import build_operation_log
+from llm_service.container.letter_stop import build_letter_stop
 from llm_service.container.providers import EXTRACTIVE, build_guards
 from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
@@ -83,7 +84,8 @@ class Service:
         self._survey_s = survey_s
         self.clock = clock
         self.operation_log = build_operation_log(settings, clock, rng, observe)
-        observers: list[events.Observer] = [observe, self._on_event]
+        self.letter_stop = build_letter_stop(settings, self._halt, clock, observe)
+        observers: list[events.Observer] = [observe, self._on_event, self.letter_stop]
         if self.operation_log is not None:
             observers.append(self.operation_log)
         self.observe = fan_out(*observers)
@@ -145,6 +147,7 @@ class Service:
             self._parts.push_async_callback(guard.close)
         self._parts.push_async_callback(self.files.close)
         self._parts.push_async_callback(self.watch.close)
+        self._parts.push_async_callback(self.letter_stop.close)
 
     def _start_kafka(self, facts: TopicFacts, delivery: Delivery) -> None:
         loop = asyncio.get_running_loop()
@@ -350,6 +353,10 @@ class Service:
             self.room.review()
         elif isinstance(event, events.TaskStarted):
             self._asked_for.add(event.provider)
+
+    def _halt(self, halted: bool, /) -> None:  # noqa: FBT001 -- its only argument
+        if self._source is not None:
+            self._source.halt(halted)
 
     def _on_trouble(self, trouble: str) -> None:
         self.observe(events.Trouble("kafka", trouble))

@@ -34,6 +34,8 @@ class ServiceView:
         reasons = [f"{component}: {reason}" for component, reason in service.watch.failures.items()]
         if service.source is None:
             reasons.append("starting")
+        if service.letter_stop.reason is not None:
+            reasons.append(f"no tasks are taken: {service.letter_stop.reason}")
         if service.refusal is not None:
             reasons.append(f"kafka: the group lets this worker read nothing: {service.refusal}")
         return reasons

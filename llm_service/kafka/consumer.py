@@ -61,7 +61,7 @@ class ConsumerPolicy:
 
 
 class ConsumerLoop:
-    """Drives one consumer. Only ``finish``, ``wake`` and ``excuse`` may be called from another thread."""
+    """Drives one consumer. Only ``finish``, ``wake``, ``excuse`` and ``halt`` may be called from another thread."""
 
     def __init__(
         self,
@@ -96,6 +96,7 @@ class ConsumerLoop:
         # Kept when a partition leaves: librdkafka remembers the pause, and the partition may come back.
         self._paused: set[TopicPartition] = set()
         self._taking = True
+        self._halted = False
         self.stepped_at = monotonic()
 
     # --- from other threads ---------------------------------------------------------------------
@@ -112,6 +113,10 @@ class ConsumerLoop:
         """So many unfinished messages wait for a blocked provider and leave the window's room to others."""
         self._excused = waiting
 
+    def halt(self, halted: bool, /) -> None:  # noqa: FBT001 -- its only argument
+        """Take no more messages for now, or take them again; what has come by then is taken."""
+        self._halted = halted
+
     def stop_taking(self) -> None:
         """Take no more messages; go on polling and committing."""
         self._taking = False
@@ -127,8 +132,9 @@ class ConsumerLoop:
         self._commits.step(self._trackers)
         if self._takeovers:
             self._begin(self._takeovers.go_on(self._policy.ask_timeout_s))
-        self._take_due()
-        self._hand_over()
+        if not self._halted:
+            self._take_due()
+            self._hand_over()
         room = self._room()
         messages = self._read(room) if room > 0 else self._read_while_full()
         if messages:
@@ -170,7 +176,7 @@ class ConsumerLoop:
     # --- reading --------------------------------------------------------------------------------
 
     def _room(self) -> int:
-        if not self._taking:
+        if not self._taking or self._halted:
             return 0
         return self._policy.window - self.unfinished + self._excused
 
@@ -193,7 +199,7 @@ class ConsumerLoop:
         now = self._monotonic()
         if self._full_since is None:
             self._full_since = now
-        if not self._taking or now - self._full_since > self._policy.pause_after_s:
+        if not self._taking or self._halted or now - self._full_since > self._policy.pause_after_s:
             self._pause()
         self._wake.wait(self._policy.full_cadence_s)
         self._wake.clear()

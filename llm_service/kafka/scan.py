@@ -56,6 +56,8 @@ class TopicScan:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "enable.partition.eof": True,
+            # What is there is read and no more: a broker that waits for more (500 ms) holds up the next reading.
+            "fetch.wait.max.ms": 10,
             "error_cb": self._on_error,
         }
         self._reason = ""
@@ -111,7 +113,7 @@ class TopicScan:
     def _until_read(self, left: dict[TopicPartition, int]) -> Iterator[Scanned]:
         silent_s = 0.0
         while left:
-            messages = self._consumer.consume(_BATCH, _POLL_S)
+            messages = self._next()
             silent_s = 0.0 if messages else silent_s + _POLL_S
             if silent_s >= self._timeout_s:
                 raise DependencyUnavailable(f"Kafka sends nothing: {self._reason or 'no answer'}")
@@ -128,6 +130,11 @@ class TopicScan:
                 # At the end there may be a transaction's marker, which is an offset and no message.
                 if error is not None or offset >= left[place] - 1:
                     del left[place]
+
+    def _next(self) -> list[Message]:
+        """What is here: ``consume`` with a time would wait all of it for a batch that does not fill."""
+        first = self._consumer.poll(_POLL_S)
+        return [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]
 
     def _span(self, topic: str, number: int) -> Span:
         place = ConfluentPartition(topic, number)

@@ -98,6 +98,11 @@ class KafkaSource:
     def excuse(self, waiting: int) -> None:
         self._consumer.excuse(waiting)
 
+    def halt(self, halted: bool, /) -> None:  # noqa: FBT001 -- its only argument
+        """Take no more messages for now, or take them again."""
+        self._consumer.halt(halted)
+        self._consumer.wake()
+
     def stop_taking(self) -> None:
         self._consumer.stop_taking()
         self._consumer.wake()

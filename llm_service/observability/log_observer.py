@@ -75,11 +75,10 @@ class LogObserver:
                 logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning(
                     "outcome_dropped"
                 )
-            case events.TaskCrashed():
-                logger.bind(**_task(event.task), traceback=event.traceback).error("task_crashed")
-            case events.Uncaught():
-                shown = {"place": event.place, "what": event.what, "traceback": event.traceback}
-                logger.bind(**shown).error("uncaught")
+            case events.ConsumptionStopped() | events.ConsumptionResumed():
+                _consumption(event)
+            case events.TaskCrashed() | events.Uncaught():
+                _bug(event)
             case events.FilesLeft():
                 files = ",".join(event.file_ids)
                 logger.bind(provider=event.provider, files=files).warning("provider_files_left")
@@ -137,6 +136,21 @@ def _task_line(event: events.TaskSettled | events.TaskSentRound) -> None:
         _settled(event)
     else:
         _sent_round(event)
+
+
+def _bug(event: events.TaskCrashed | events.Uncaught) -> None:
+    if isinstance(event, events.TaskCrashed):
+        logger.bind(**_task(event.task), traceback=event.traceback).error("task_crashed")
+    else:
+        shown = {"place": event.place, "what": event.what, "traceback": event.traceback}
+        logger.bind(**shown).error("uncaught")
+
+
+def _consumption(event: events.ConsumptionStopped | events.ConsumptionResumed) -> None:
+    if isinstance(event, events.ConsumptionStopped):
+        logger.bind(reason=event.reason, resume_by=event.command).error("consumption_stopped")
+    else:
+        logger.info("consumption_resumed")
 
 
 def _settled(event: events.TaskSettled) -> None:

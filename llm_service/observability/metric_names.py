@@ -188,6 +188,12 @@ FOLLOWED = (
         query="llm_service_finished_offset - llm_service_committed_offset",
     ),
     Metric("connection_up", Kind.GAUGE, "1 while a dependency answers.", (labels.COMPONENT,)),
+    Metric(
+        "consumption_stopped",
+        Kind.GAUGE,
+        "1 while no tasks are taken because of too many dead letters; `llm-service dlq resume` ends it.",
+        query="sum(llm_service_consumption_stopped)",
+    ),
 )
 """Followed by the events of the pipeline."""
 

@@ -73,6 +73,7 @@ class Metrics:
     committed_offset: Gauge
     finished_offset: Gauge
     connection_up: Gauge
+    consumption_stopped: Gauge
 
     @classmethod
     def create(cls, build: Build) -> Self:

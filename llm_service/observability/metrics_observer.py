@@ -55,6 +55,8 @@ class MetricsObserver:
             events.ConnectionChanged: lambda event: self._metrics.connection_up.labels(event.component).set(
                 event.up
             ),
+            events.ConsumptionStopped: lambda _: self._metrics.consumption_stopped.set(1),
+            events.ConsumptionResumed: lambda _: self._metrics.consumption_stopped.set(0),
             events.Trouble: lambda event: self._metrics.troubles.labels(event.component).inc(),
             events.FilesLeft: lambda event: self._metrics.provider_files_left.labels(event.provider).inc(
                 len(event.file_ids)

@@ -16,6 +16,7 @@ _OURS = (
     "CIRCUIT_BREAKER_",
     "CONVERSION_",
     "DEDUP_",
+    "DLQ_",
     "GIGACHAT_",
     "KAFKA_",
     "LLM_",

@@ -12,6 +12,7 @@ from llm_service.settings.families import family_of
 from llm_service.settings.group import refuse
 from llm_service.settings.kafka import NO_RETRY_TOPIC, KafkaSettings
 from llm_service.settings.layers import DEFAULT, Layer
+from llm_service.settings.letters import LetterSettings
 from llm_service.settings.postgres import PostgresSettings
 from llm_service.settings.problem import Problem
 from llm_service.settings.properties import secrets_of, unverified
@@ -55,6 +56,7 @@ class Settings(BaseModel):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     retry: RetrySettings = Field(default_factory=RetrySettings)
+    letters: LetterSettings = Field(default_factory=LetterSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -74,8 +74,8 @@ class Errand:
     how: str
     originals: Originals | None
     """None: they are not sent, only marked."""
-    target: str
-    """The topic that originals go to."""
+    target: Callable[[str], str]
+    """The topic that an original goes to, by the one it came from."""
     pace: Pace
     clock: Clock
     told: Told
@@ -190,7 +190,11 @@ class Errand:
             raise
 
     def _messages(self, batch: Sequence[_Item]) -> list[Outgoing]:
-        originals = [Outgoing(self.target, item.original) for item in batch if item.original is not None]
+        originals = [
+            Outgoing(self.target(item.found.decoded.letter.topic), item.original)
+            for item in batch
+            if item.original is not None and isinstance(item.found, Letter)
+        ]
         now = self.clock.now()
         marks = [
             Outgoing(

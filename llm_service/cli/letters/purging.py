@@ -56,7 +56,7 @@ class Purge:
                 self.selection,
                 PURGED,
                 None,
-                "",
+                str,
                 Pace(None, self.clock),
                 self.clock,
                 Told(account.done, account.failed),

@@ -49,7 +49,7 @@ class Replay:
                 self.selection,
                 REPLAYED,
                 Originals(reader, store, settings.minio.readable_buckets, largest),
-                settings.kafka.tasks_topic,
+                self._target,
                 Pace(self.rate, self.clock),
                 self.clock,
                 Told(account.done, account.failed),
@@ -61,3 +61,8 @@ class Replay:
                 account.cut("Replayed", goal, errand.tally)
                 raise
             return account.end("Would replay" if self.dry_run else "Replayed", goal, tally, self.selection)
+
+    def _target(self, topic: str) -> str:
+        """Tasks go to the tasks topic, from wherever they came; a notification is no task, and goes back to its own."""
+        kafka = self.settings.kafka
+        return topic if topic == kafka.file_drop_topic else kafka.tasks_topic
