@@ -392,7 +392,7 @@ async def test_without_an_object_store_a_result_too_large_fails_and_says_what_to
         assert failed.code == "result_too_large"
         assert "max.message.bytes" in failed.message
         assert letter.code == "invalid_message"
-        (kept,) = [read for read in scene.here.letters if read.key == letter.event.key]
+        kept = await scene.letter(letter.event.key)
         assert kept.body["value_ref"] == "kafka://" + (letter.event.header("run") or "")
         assert file.code == "file_error"
         assert "MINIO_ENDPOINT" in file.message
