@@ -108,6 +108,12 @@ class Grouping:
             parked.until = now + parked.delay
         parked.waiting.extendleft(reversed(waiting))
 
+    def not_tried(self, waiting: Sequence[Waiting]) -> None:
+        """None of these was offered to its topic: where one was to show that it can be written, the next one is."""
+        for one in waiting:
+            for topic in one.topics & self._parked.keys():
+                self._parked[topic].until = 0.0
+
     def settled(self, waiting: Iterable[Waiting]) -> None:
         """A transaction with these was committed: their topics can be written, and its size is no trouble."""
         for one in waiting:

@@ -164,7 +164,7 @@ class SettlingLoop:
 
     def _settle(self, told: Told) -> None:
         membership = self._membership
-        group = self._sorted_out(membership, self._grouping.take(self._monotonic()), told)
+        group = self._take(membership, told)
         if membership.metadata is None or self._is_refused(membership.metadata):
             self._grouping.put_back(group)
             return
@@ -173,6 +173,13 @@ class SettlingLoop:
         if group or positions:
             self._attempt(membership, group, positions, membership.metadata, told)
             self._wake.set()  # more may have come meanwhile
+
+    def _take(self, membership: Membership, told: Told) -> list[Waiting]:
+        while taken := self._grouping.take(self._monotonic()):
+            if ours := self._sorted_out(membership, taken, told):
+                return ours
+            self._grouping.not_tried(taken)
+        return []
 
     def _sorted_out(self, membership: Membership, group: Sequence[Waiting], told: Told) -> list[Waiting]:
         """Those that are still ours; the others are told so, and never published."""

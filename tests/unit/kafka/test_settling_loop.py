@@ -166,6 +166,20 @@ def test_a_topic_that_cannot_be_written_holds_its_outcomes_and_no_others(rig: Ri
     assert answers(bad) == [None]
 
 
+def test_outcomes_of_a_former_assignment_do_not_keep_a_topic_that_can_be_written_waiting(rig: Rig) -> None:
+    old = [waiting(offset, topic="dlq") for offset in range(5)]
+    for one in old:
+        rig.loop.add(one)
+    rig.port.ends.append(MessagesRefused(dict.fromkeys(range(5), TopicNotWritable("dlq is missing"))))
+    rig.step()
+    rig.hold(0, epoch=2)
+    good = waiting(7, epoch=2, topic="dlq")
+    rig.loop.add(good)
+    rig.step(2)
+    assert answers(good) == [None]
+    assert all(isinstance(answers(one)[0], DeliveryRevoked) for one in old)
+
+
 def test_a_commit_whose_reply_was_lost_is_not_settled_again(rig: Rig) -> None:
     (one,) = rig.settle(4)
     rig.port.commits_then_fails = True

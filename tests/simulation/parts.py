@@ -1,0 +1,73 @@
+"""Many seeds at once: a pool of processes, and what all of them met; a file lets a long run be taken up again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.simulation.run import Report, Wish, run_seed
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all seeds so far came to."""
+
+    seeds: int = 0
+    tasks: int = 0
+    virtual_s: float = 0.0
+    hits: Counter[str] = field(default_factory=Counter)
+    failed: dict[int, list[str]] = field(default_factory=dict)
+    """The seeds that failed, with their failures."""
+
+    def add(self, report: Report, tasks: int) -> None:
+        self.seeds += 1
+        self.tasks += tasks
+        self.virtual_s += report.seconds
+        self.hits.update(report.hits)
+        if report.failures:
+            self.failed[report.seed] = report.failures
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "seeds": self.seeds,
+            "tasks": self.tasks,
+            "virtual_seconds": round(self.virtual_s),
+            "hits": dict(sorted(self.hits.items())),
+            "failed": {str(seed): failures for seed, failures in sorted(self.failed.items())},
+        }
+
+    @staticmethod
+    def load(path: Path) -> Totals:
+        """What an earlier part has left; nothing where there was none."""
+        if not path.exists():
+            return Totals()
+        kept = json.loads(path.read_text())
+        return Totals(
+            kept["seeds"],
+            kept["tasks"],
+            kept["virtual_seconds"],
+            Counter(kept["hits"]),
+            {int(seed): failures for seed, failures in kept["failed"].items()},
+        )
+
+    def save(self, path: Path) -> None:
+        """In one step, so that a part that is cut short leaves the file of the one before."""
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        part.replace(path)
+
+
+def reports(seeds: Sequence[int], wish: Wish, processes: int) -> Iterator[Report]:
+    """One for each seed, in their order."""
+    work = partial(run_seed, wish=wish)
+    if processes == 1 or len(seeds) == 1:
+        yield from map(work, seeds)
+        return
+    # Spawned, not forked: a process that was forked from pytest carries its threads' locks.
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap(work, seeds, chunksize=4)

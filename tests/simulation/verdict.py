@@ -1,0 +1,123 @@
+"""The verdict at the end of a run: what a read_committed reader was told of each task, and what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.judge import Place, Watch, header, place_of_letter, place_of_run
+from tests.simulation.log import Entry
+from tests.simulation.outside import ProviderLog
+from tests.simulation.scenario import LETTERS, STATUS, Scenario
+from tests.simulation.worker import MAX_RETRIES
+
+_TERMINAL = ("3", "4")
+
+
+class Verdict:
+    """Yields a sentence for each invariant that does not hold."""
+
+    def __init__(self, cluster: Cluster, watch: Watch, provider: ProviderLog, scenario: Scenario) -> None:
+        self._watch = watch
+        self._provider = provider
+        self._scenario = scenario
+        self._exactly = scenario.mode == "exactly_once"
+        self._terminal: dict[str, list[Entry]] = defaultdict(list)
+        self._letters: dict[Place, list[Entry]] = defaultdict(list)
+        self._status = [log.visible() for log in cluster.topics[STATUS].partitions]
+        for entry in (entry for entries in self._status for entry in entries):
+            if header(entry, "status") in _TERMINAL:
+                self._terminal[(entry.key or b"").decode()].append(entry)
+        for log in cluster.topics[LETTERS].partitions:
+            for entry in log.visible():
+                self._letters[place_of_letter(entry)].append(entry)
+
+    def broken(self) -> Iterator[str]:
+        yield from self._watch.failures
+        for place, offset in self._watch.left():
+            expected = self._watch.sent[place, offset]
+            yield f"I1: {place.topic}/{place.partition}/{offset} ({expected.kind} {expected.task_id}) has no outcome"
+        for task_id, places in sorted(self._watch.by_id.items()):
+            yield from self._of_task(task_id, places)
+        yield from self._order()
+        for worker, most in sorted(self._provider.most.items()):
+            if most > self._scenario.pool:
+                yield f"I6: {worker} had {most} calls in progress with a pool of {self._scenario.pool}"
+
+    def _of_task(self, task_id: str, places: list[Place]) -> Iterator[str]:
+        expected = self._watch.sent[places[0]]
+        told = self._terminal[task_id]
+        conflicts = [
+            letter
+            for place in places
+            for letter in self._letters[place]
+            if header(letter, "dlq_reason") == "id_conflict"
+        ]
+        wanted = len(places) if expected.statuses else 0
+        if self._exactly and len(told) + len(conflicts) != wanted:
+            yield f"I2: {task_id} has {len(told)} terminal events and {len(conflicts)} conflicts for {wanted} messages"
+        if not self._exactly:
+            yield from self._repeated(task_id, told)
+        yield from self._contradictions(task_id, told)
+        yield from self._as_expected(task_id, told, places)
+        answered = self._provider.calls[task_id] - self._provider.failed[task_id]
+        allowed = len(places) + sum(self._watch.disturbed[place] for place in places)
+        if answered > allowed:
+            yield f"I7: {task_id} was answered {answered} times by the provider, {allowed} are allowed"
+
+    def _repeated(self, task_id: str, told: list[Entry]) -> Iterator[str]:
+        """A second event that differs only where the message was not committed when its partition changed hands."""
+        runs: dict[str, set[str]] = defaultdict(set)
+        for entry in told:
+            runs[header(entry, "run")].add(header(entry, "event_id"))
+        for run, distinct in runs.items():
+            allowed = 1 + self._watch.disturbed[place_of_run(run)]
+            if len(distinct) > allowed:
+                yield f"I2: {task_id} has {len(distinct)} different events for {run}, {allowed} are allowed"
+
+    def _contradictions(self, task_id: str, told: list[Entry]) -> Iterator[str]:
+        """One process knows what it has answered, and says the same again."""
+        said: dict[str, set[str]] = defaultdict(set)
+        for entry in told:
+            if header(entry, "status") == "3":
+                said[header(entry, "worker_id")].add(header(entry, "event_id"))
+        for worker, distinct in said.items():
+            if len(distinct) > 1:
+                yield f"I2: {worker} gave {len(distinct)} different answers to {task_id}"
+
+    def _as_expected(self, task_id: str, told: list[Entry], places: list[Place]) -> Iterator[str]:
+        statuses = Counter(header(entry, "status") for entry in told)
+        expected = self._watch.sent[places[0]]
+        unexpected = [status for status in statuses if status not in expected.statuses]
+        if unexpected == ["4"] and self._provider.failed[task_id] > MAX_RETRIES:
+            unexpected = []  # the provider failed it as often as it may be asked
+        if unexpected:
+            yield f"I1: {task_id} ({expected.kind}) ended as {unexpected}"
+        failed = sum(1 for entry in told if header(entry, "status") == "4")
+        letters = sum(
+            header(letter, "dlq_reason") != "id_conflict"
+            for place in places
+            for letter in self._letters[place]
+        )
+        if self._exactly and failed != letters:
+            yield f"I9: {task_id} has {failed} FAILED and {letters} dead letters"
+        if failed > 0 and letters == 0:
+            yield f"I9: {task_id} is FAILED and has no dead letter"
+
+    def _order(self) -> Iterator[str]:
+        """I3: PROCESSING before the answer, and never after it, per run and worker."""
+        for entries in self._status:
+            begun: set[tuple[str, str]] = set()
+            ended: set[tuple[str, str]] = set()
+            for entry in entries:
+                who = header(entry, "run"), header(entry, "worker_id")
+                status = header(entry, "status")
+                if status == "2":
+                    begun.add(who)
+                    if who in ended:
+                        yield f"I3: PROCESSING after the outcome of {who[0]} by {who[1]}"
+                elif status in _TERMINAL:
+                    ended.add(who)
+                    if status == "3" and who not in begun:
+                        yield f"I3: an answer without PROCESSING of {who[0]} by {who[1]}"

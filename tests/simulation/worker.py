@@ -1,0 +1,245 @@
+"""One worker process: the product's own parts, put together as its container does, between simulated ports."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from llm_service import events
+from llm_service.errors import ConsumerFatal, DependencyUnavailable
+from llm_service.kafka.commits import Commits
+from llm_service.kafka.consumer import ConsumerPolicy
+from llm_service.kafka.exactly_once import ExactlyOnceSettler, TransactionalCommits
+from llm_service.kafka.publisher import Publisher
+from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
+from llm_service.kafka.settling_loop import SettlingPolicy
+from llm_service.kafka.source import KafkaSource
+from llm_service.prompts.catalogue import Catalogue
+from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.resilience.breaker import BreakerPolicy
+from llm_service.resilience.retry import RetryPolicy
+from llm_service.tasks.course import Stage
+from llm_service.tasks.intake import TaskIntake
+from llm_service.tasks.life import TaskLife, Tools
+from llm_service.tasks.outcome import OutcomePolicy, Outcomes
+from llm_service.tasks.plan import PlanDefaults
+from llm_service.tasks.pool import WorkerPool
+from llm_service.tasks.ports import Settler
+from llm_service.tasks.window import DedupWindow
+from llm_service.tasks.work import FetchRetries, Work
+from tests.simulation.calls import Calls
+from tests.simulation.cluster import Cluster
+from tests.simulation.consumer import SimulatedConsumer
+from tests.simulation.faults import Faults
+from tests.simulation.loop import ProcessLoop
+from tests.simulation.outside import (
+    NoFiles,
+    ProviderLog,
+    SimulatedClock,
+    SimulatedProvider,
+    SimulatedStore,
+    StoreClient,
+)
+from tests.simulation.producer import SimulatedDeadMembers, SimulatedPublisher, SimulatedTransactions
+from tests.simulation.scenario import LETTERS, STATUS, TASKS, Scenario
+from tests.simulation.threads import SimulatedThreads
+from tests.simulation.world import Process
+
+MAX_RETRIES = 2
+SHUTDOWN_S = 5.0
+_LEAVE_S = 2.0
+_CLOSE_S = 1.0
+_OPEN_AGAIN_S = 1.0
+STATUS_BYTES = 3_000
+CATALOGUE = Catalogue.load()
+_TOLD = (
+    events.BreakerChanged,
+    events.Trouble,
+    events.ProviderRetried,
+    events.TaskReleased,
+    events.OutcomeDropped,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all workers of a run share."""
+
+    cluster: Cluster
+    faults: Faults
+    scenario: Scenario
+    provider: ProviderLog
+    store: SimulatedStore
+
+
+class Worker:
+    """Starts as soon as it is made; ``ended`` is told when its process is over by itself."""
+
+    def __init__(
+        self, around: Surroundings, name: str, transactional_id: str, ended: Callable[[Worker], None]
+    ) -> None:
+        world = around.cluster.world
+        self.process = Process(world, name)
+        self.loop = ProcessLoop(self.process)
+        self.threads = SimulatedThreads(self.process)
+        self.clock = SimulatedClock(world)
+        self.stopping_since: float | None = None
+        self.drain_failures: list[str] = []
+        self._around = around
+        self._ended = ended
+        self._transactional_id = transactional_id
+        self._calls = Calls(self.process, self.threads, around.faults, around.cluster)
+        self._stop = asyncio.Event()
+        self._source: KafkaSource | None = None
+        self._main = self.loop.create_task(self._live())
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        if self.stopping_since is None and not self.process.dead:
+            self.stopping_since = self.process.world.now
+            self.process.note("SIGTERM")
+            self.loop.call_soon(self._stop.set)
+
+    def abandon(self) -> None:
+        """The run is over."""
+        self.loop.abandon()
+        self.threads.abandon()
+
+    # --- the process ----------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        around = self._around
+        consumer = SimulatedConsumer(around.cluster, self._calls, around.scenario.protocol)
+        publisher = cast("Publisher", SimulatedPublisher(around.cluster, self._calls))
+        exact: ExactlyOnceSettler | None = None
+        commits: Commits | None = None
+        if around.scenario.mode == "exactly_once":
+            exact, commits = await self._transactional(consumer)
+            settler: Settler = exact
+        else:
+            settler = AtLeastOnceSettler(publisher, self._its_source, self._topics, self.clock, self._observe)
+        guard = self._guard()
+        pool = WorkerPool(around.scenario.pool, 30.0, self._on_blocked)
+        intake = TaskIntake(
+            TaskLife(self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS))).live
+        )
+        self._source = source = KafkaSource(
+            consumer, self._policy(), intake, self._observe, commits, self.threads
+        )
+        ended = source.start()
+        waiting = asyncio.create_task(self._stop.wait())
+        ended.add_done_callback(lambda _: waiting.cancel())
+        await asyncio.wait([waiting])
+        await self._drain(source, intake)
+        await guard.close()
+        if exact is not None:
+            await exact.close(_CLOSE_S)
+        self._exit(ended)
+
+    async def _drain(self, source: KafkaSource, intake: TaskIntake) -> None:
+        if intake.count(Stage.WAITING):
+            self.process.world.hits["stopped while tasks wait"] += 1
+        source.stop_taking()
+        await intake.drain(SHUTDOWN_S)
+        if not await source.close(_LEAVE_S):
+            self.process.note("left without the group's leave")
+
+    def _exit(self, ended: asyncio.Future[None]) -> None:
+        error = ended.exception() if ended.done() and not ended.cancelled() else None
+        self.process.note(f"exits{f': {error}' if error else ''}")
+        if error is not None and "failed: " in str(error):
+            self.loop.failures.append(str(error))
+        self.process.kill("exit")
+        self._ended(self)
+
+    async def _transactional(
+        self, consumer: SimulatedConsumer
+    ) -> tuple[ExactlyOnceSettler, TransactionalCommits]:
+        port = SimulatedTransactions(self._around.cluster, self._calls, self._transactional_id)
+        opened: asyncio.Future[None] = self.loop.create_future()
+
+        def open_it() -> None:
+            while True:
+                try:
+                    port.open()
+                    break
+                except DependencyUnavailable:
+                    self.threads.sleep(_OPEN_AGAIN_S)
+            self.loop.call_soon_threadsafe(opened.set_result, None)
+
+        self.threads.thread(open_it, "opening").start()
+        await opened
+        settler = ExactlyOnceSettler(
+            port,
+            SettlingPolicy(self._transactional_id),
+            self._topics,
+            self._observe,
+            self._failed,
+            lambda: self._its_source().wake(),
+            self.threads,
+        )
+        settler.start()
+        dead = SimulatedDeadMembers(self._around.cluster, self._calls, self._transactional_id)
+        return settler, TransactionalCommits(consumer, settler.loop, dead.overdue, self.threads)
+
+    def _failed(self, error: ConsumerFatal) -> None:
+        self._its_source().fail(error)
+
+    # --- parts ----------------------------------------------------------------------------------
+
+    @property
+    def _topics(self) -> OutcomeTopics:
+        return OutcomeTopics(STATUS, LETTERS)
+
+    def _its_source(self) -> KafkaSource:
+        assert self._source is not None
+        return self._source
+
+    def _policy(self) -> ConsumerPolicy:
+        return ConsumerPolicy(topics=(TASKS,), window=2 * self._around.scenario.pool)
+
+    def _on_blocked(self, blocked: int) -> None:
+        if self._source is not None:
+            self._source.excuse(min(blocked, self._around.scenario.pool))
+
+    def _guard(self) -> Guard:
+        scenario = self._around.scenario
+        policy = GuardPolicy(
+            max_concurrency=scenario.pool,
+            retry=RetryPolicy(MAX_RETRIES, 0.2, 2.0),
+            breaker=BreakerPolicy(3, 2.0),
+            call_timeout_s=30.0,
+        )
+        provider = SimulatedProvider(self._calls, self._around.provider, scenario.slowest_s)
+        return Guard(provider, policy, self.clock, self._rng(), self._observe)
+
+    def _rng(self) -> random.Random:
+        return random.Random(self.process.world.rng.getrandbits(64))
+
+    def _tools(self, guard: Guard, pool: WorkerPool, settler: Settler, sink: KafkaStatusSink) -> Tools:
+        policy = OutcomePolicy(self.process.name, "string", STATUS_BYTES, 20_000)
+        guards = {"simulated": guard}
+        return Tools(
+            window=DedupWindow(10_000),
+            pool=pool,
+            work=Work(NoFiles(), guards, self.clock, self._rng(), self._observe, FetchRetries()),
+            outcomes=Outcomes(policy, StoreClient(self._calls, self._around.store), self.clock),
+            settler=settler,
+            progress=sink,
+            guards=guards,
+            catalogue=lambda: CATALOGUE,
+            defaults=PlanDefaults(1, "simulated"),
+            clock=self.clock,
+            observe=self._observe,
+        )
+
+    def _observe(self, event: events.Event) -> None:
+        if isinstance(event, _TOLD):
+            self.process.note(str(event))
+        if isinstance(event, events.BreakerChanged):
+            self.process.world.hits["breaker opened"] += event.state == "open"
+        elif isinstance(event, events.TaskCrashed):
+            self.loop.failures.append(f"a task crashed: {event}")
