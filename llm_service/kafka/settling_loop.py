@@ -291,6 +291,7 @@ class SettlingLoop:
         """Settle the others first. One that is too large in company is tried alone before its sender hears of it."""
         now = self._monotonic()
         back: list[Waiting] = []
+        parked: dict[str, list[Waiting]] = {}
         number = 0
         for waiting in group:
             numbers = range(number, number + len(waiting.messages))
@@ -298,13 +299,15 @@ class SettlingLoop:
             error = next((named[index] for index in numbers if index in named), None)
             if isinstance(error, TopicNotWritable):
                 topic = next(waiting.messages[i - numbers.start].topic for i in numbers if i in named)
-                self._grouping.park(topic, [waiting], now)
+                parked.setdefault(topic, []).append(waiting)
                 told.events.append(events.Trouble("kafka", error.message))
             elif isinstance(error, MessageTooLarge) and len(group) == 1:
                 told.answers.append((waiting, error))
             else:
                 waiting.alone = waiting.alone or error is not None
                 back.append(waiting)
+        for topic, together in parked.items():
+            self._grouping.park(topic, together, now)
         self._grouping.put_back(back)
 
     def _recover(self, told: Told) -> None:

@@ -132,7 +132,10 @@ class PartitionTracker:
             if self._next is None:
                 return False
             self._limit = self._next if end is None else end
-            if self._granted is not None:
+            if self._recorded == self._limit:
+                # Also where this was asked for, taken back, and recorded meanwhile: nobody would write it a second time.
+                self._granted = self._limit
+            elif self._granted is not None:
                 self._granted = min(self._granted, self._limit)
             return self._recorded != self._limit
 

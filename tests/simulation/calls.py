@@ -26,6 +26,7 @@ class Calls:
         self.faults = faults
         self.cluster = cluster
         self._arrived_at = 0.0
+        self._replied_at = 0.0
         """Requests to one broker over one connection come in their order."""
 
     def make(self, name: str, do: Callable[[], T]) -> T:
@@ -76,7 +77,8 @@ class Calls:
         def arrive() -> None:
             result = do()
             if way != "done and reported as failed":
-                self.process.after(self.latency(""), lambda: answered(result))
+                self._replied_at = max(world.now + self.latency(""), self._replied_at + 1e-6)
+                self.process.after(self._replied_at - world.now, lambda: answered(result))
 
         if way != "fails":
             world.after(delay, arrive)

@@ -164,6 +164,7 @@ class Run:
                 self.failures.append(f"I10: {worker.process.name} does not stop")
 
     def abandon(self) -> None:
+        self.world.is_over = True
         for worker in self.workers:
             worker.abandon()
         self.workers.clear()

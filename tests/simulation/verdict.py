@@ -10,7 +10,7 @@ from tests.simulation.judge import Place, Watch, header, place_of_letter, place_
 from tests.simulation.log import Entry
 from tests.simulation.outside import ProviderLog
 from tests.simulation.scenario import LETTERS, STATUS, Scenario
-from tests.simulation.worker import MAX_RETRIES
+from tests.simulation.worker import MAX_RETRIES, POISON_TAKEOVERS
 
 _TERMINAL = ("3", "4")
 
@@ -90,8 +90,11 @@ class Verdict:
         statuses = Counter(header(entry, "status") for entry in told)
         expected = self._watch.sent[places[0]]
         unexpected = [status for status in statuses if status not in expected.statuses]
-        if unexpected == ["4"] and self._provider.failed[task_id] > MAX_RETRIES:
-            unexpected = []  # the provider failed it as often as it may be asked
+        if unexpected == ["4"] and (
+            self._provider.failed[task_id] > MAX_RETRIES  # failed as often as the provider may be asked
+            or max(self._watch.disturbed[place] for place in places) >= POISON_TAKEOVERS
+        ):
+            unexpected = []
         if unexpected:
             yield f"I1: {task_id} ({expected.kind}) ended as {unexpected}"
         failed = sum(1 for entry in told if header(entry, "status") == "4")

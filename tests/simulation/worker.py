@@ -28,6 +28,7 @@ from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Settler
+from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 from tests.simulation.calls import Calls
@@ -49,6 +50,7 @@ from tests.simulation.threads import SimulatedThreads
 from tests.simulation.world import Process
 
 MAX_RETRIES = 2
+POISON_TAKEOVERS = ConsumerPolicy((), 1).poison_takeovers
 SHUTDOWN_S = 5.0
 _LEAVE_S = 2.0
 _CLOSE_S = 1.0
@@ -95,6 +97,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._source: KafkaSource | None = None
         self._main = self.loop.create_task(self._live())
+        self._main.add_done_callback(self._over)
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -146,6 +149,10 @@ class Worker:
         await intake.drain(SHUTDOWN_S)
         if not await source.close(_LEAVE_S):
             self.process.note("left without the group's leave")
+
+    def _over(self, main: asyncio.Task[None]) -> None:
+        if not main.cancelled() and (error := main.exception()) is not None:
+            self.loop.failures.append(f"the process failed: {type(error).__name__}: {error}")
 
     def _exit(self, ended: asyncio.Future[None]) -> None:
         error = ended.exception() if ended.done() and not ended.cancelled() else None
@@ -222,11 +229,13 @@ class Worker:
     def _tools(self, guard: Guard, pool: WorkerPool, settler: Settler, sink: KafkaStatusSink) -> Tools:
         policy = OutcomePolicy(self.process.name, "string", STATUS_BYTES, 20_000)
         guards = {"simulated": guard}
+        outcomes = Outcomes(policy, StoreClient(self._calls, self._around.store), self.clock)
         return Tools(
             window=DedupWindow(10_000),
             pool=pool,
             work=Work(NoFiles(), guards, self.clock, self._rng(), self._observe, FetchRetries()),
-            outcomes=Outcomes(policy, StoreClient(self._calls, self._around.store), self.clock),
+            outcomes=outcomes,
+            recall=Recall(NoLedger(), outcomes, record_first=self._around.scenario.mode == "at_least_once"),
             settler=settler,
             progress=sink,
             guards=guards,

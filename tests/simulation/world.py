@@ -38,6 +38,7 @@ class World:
         self.seed = seed
         self.rng = random.Random(seed)
         self.now = 0.0
+        self.is_over = False
         self.hits: Counter[str] = Counter()
         self.shown: deque[str] = deque(maxlen=_SHOWN)
         self._digest = hashlib.sha256()
@@ -70,6 +71,8 @@ class World:
 
     def note(self, who: str, what: str) -> None:
         """For the trace: the same seed must give the same lines."""
+        if self.is_over:
+            return  # what is swept away may still speak
         line = f"{self.now:11.4f} {who:<6} {what}"
         self.shown.append(line)
         self._digest.update(line.encode())

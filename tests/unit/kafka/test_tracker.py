@@ -102,3 +102,16 @@ def test_through_any_number_of_takeovers_every_offset_is_finished_once(data: st.
             finished_for_good |= done_here
     assert all(count >= 1 for count in runs.values())
     assert finished_for_good == set(log)
+
+
+def test_what_was_taken_back_while_it_was_written_and_is_asked_for_again_is_granted() -> None:
+    found = PartitionTracker("tasks", 0, 1, start=24)
+    found.arrived(24)
+    assert found.narrow(25)
+    position = found.position()
+    assert position is not None
+    found.narrow()
+    found.written(position)
+    assert not found.may_start(24)
+    assert not found.narrow(25), "it is recorded already"
+    assert found.may_start(24)
