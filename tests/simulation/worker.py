@@ -29,6 +29,8 @@ from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Settler
 from llm_service.tasks.recall import NoLedger, Recall
+from llm_service.tasks.rounds import Rounds
+from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
 from tests.simulation.calls import Calls
@@ -96,6 +98,9 @@ class Worker:
         self._calls = Calls(self.process, self.threads, around.faults, around.cluster)
         self._stop = asyncio.Event()
         self._source: KafkaSource | None = None
+        self._room = WaitingRoom(
+            around.scenario.pool, lambda: False
+        )  # one provider, and it is the blocked one
         self._main = self.loop.create_task(self._live())
         self._main.add_done_callback(self._over)
 
@@ -130,7 +135,14 @@ class Worker:
             TaskLife(self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS))).live
         )
         self._source = source = KafkaSource(
-            consumer, self._policy(), intake, self._observe, commits, self.threads
+            consumer,
+            self._policy(),
+            intake,
+            self._observe,
+            commits,
+            self.threads,
+            now=self.clock.now,
+            crowded=self._room.make_way,
         )
         ended = source.start()
         waiting = asyncio.create_task(self._stop.wait())
@@ -241,6 +253,8 @@ class Worker:
             guards=guards,
             catalogue=lambda: CATALOGUE,
             defaults=PlanDefaults(1, "simulated"),
+            rounds=Rounds(None, self.clock),
+            room=self._room,
             clock=self.clock,
             observe=self._observe,
         )
