@@ -29,6 +29,7 @@ _COMMANDS = {
     "adopt": "Tell a new group which tasks are answered already: the first start on existing topics.",
     "topics": "Show the topics, and create those that are missing.",
     "dlq": "Dead letters: show them, send them again, put them away.",
+    "migrate": "Bring the tables in PostgreSQL up to date.",
     "prompts": "Show and check the prompt catalogue.",
     "version": "Print the version.",
 }

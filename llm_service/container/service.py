@@ -23,7 +23,7 @@ from llm_service.container.kafka import (
     waiting_share,
     window,
 )
-from llm_service.container.ledger import build_operation_log
+from llm_service.container.ledger import build_ledger_parts
 from llm_service.container.letter_stop import build_letter_stop
 from llm_service.container.providers import EXTRACTIVE, build_guards
 from llm_service.container.threads import ContextThreads
@@ -83,13 +83,14 @@ class Service:
         self.settings = settings
         self._survey_s = survey_s
         self.clock = clock
-        self.operation_log = build_operation_log(settings, clock, rng, observe)
+        self.ledger_parts = build_ledger_parts(settings, clock, rng, observe)
+        self.operation_log = None if self.ledger_parts is None else self.ledger_parts.log
         self.letter_stop = build_letter_stop(settings, self._halt, clock, observe)
         observers: list[events.Observer] = [observe, self._on_event, self.letter_stop]
         if self.operation_log is not None:
             observers.append(self.operation_log)
         self.observe = fan_out(*observers)
-        self.ledger: Ledger = NoLedger()
+        self.ledger: Ledger = NoLedger() if self.ledger_parts is None else self.ledger_parts.ledger
         self._asked_for: set[str] = set()
         """Providers that tasks came for; names of guards alone."""
         self.started_at = clock.monotonic()
@@ -128,8 +129,8 @@ class Service:
         await bootstrap.reach(KAFKA, delivery.open)
         if self.store is not None:
             await bootstrap.reach(STORE, self._check_store)
-        if self.operation_log is not None:
-            await bootstrap.reach("postgres", self.operation_log.start)
+        if self.ledger_parts is not None:
+            await self.ledger_parts.start(bootstrap, facts.status)
         await bootstrap.reach(self.default_provider, self.guards[self.default_provider].provider.health)
         await self.files.start()
         self.watch.start()
@@ -141,8 +142,8 @@ class Service:
         self._parts.callback(self._executor.shutdown, wait=False, cancel_futures=True)
         if self.store is not None:
             self._parts.callback(self.store.close)
-        if self.operation_log is not None:
-            self._parts.push_async_callback(self.operation_log.close)
+        if self.ledger_parts is not None:
+            self._parts.push_async_callback(self.ledger_parts.close)
         for guard in self.guards.values():
             self._parts.push_async_callback(guard.close)
         self._parts.push_async_callback(self.files.close)

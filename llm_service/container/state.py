@@ -63,6 +63,23 @@ class ServiceView:
             },
             # Beside /ready: no task needs it.
             "operation_log": {"up": log.up, "queued": log.queued, "dropped": log.dropped} if log else None,
+            "ledger": self._ledger(),
+        }
+
+    def notes(self) -> Mapping[str, str]:
+        parts = self._service.ledger_parts
+        return {} if parts is None or parts.ledger.up else {"ledger": f"down: {parts.ledger.reason}"}
+
+    def _ledger(self) -> Mapping[str, object] | None:
+        parts = self._service.ledger_parts
+        if parts is None:
+            return None
+        ledger, fold = parts.ledger, parts.fold
+        return {
+            "up": ledger.up,
+            "reason": ledger.reason,
+            "rows": ledger.written,
+            "fold": {"lag": fold.lag, "rows": fold.repaired},
         }
 
     def _retry(self) -> Mapping[str, object] | None:
@@ -87,6 +104,10 @@ class ServiceView:
     def operation_log(self) -> tuple[int, int] | None:
         log = self._service.operation_log
         return None if log is None else (log.queued, log.dropped)
+
+    def ledger(self) -> tuple[int, int, int | None] | None:
+        parts = self._service.ledger_parts
+        return None if parts is None else (parts.ledger.written, parts.fold.repaired, parts.fold.lag)
 
     def workers_max(self) -> int:
         return self._service.pool.size

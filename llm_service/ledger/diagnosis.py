@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 if TYPE_CHECKING:
-    from llm_service.ledger.postgres import PostgresConfig
+    from llm_service.ledger.database import PostgresConfig
 
 # The server's own sentence, without a DETAIL that may quote the row.
 _EXCERPT = 200
 
-DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 """What the driver raises when server, network or rights are in the way."""
 
 

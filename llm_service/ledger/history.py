@@ -10,8 +10,8 @@ from typing import Any, Final
 import asyncpg
 
 from llm_service.errors import DependencyUnavailable
+from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose
-from llm_service.ledger.postgres import PostgresConfig
 
 _TABLES: Final = (
     files("llm_service.ledger").joinpath("queries/tables_of_tasks.sql").read_text(encoding="utf-8")

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llm_service.events import ConnectionChanged, Event, Observer
+from llm_service.ledger.database import Database, PostgresConfig
 from llm_service.ledger.operation import Operation, operation_of
-from llm_service.ledger.postgres import PostgresConfig, PostgresTable, RowsRefused
+from llm_service.ledger.postgres import PostgresTable, RowsRefused
 from llm_service.resilience.clock import Clock
 
 # Seconds for a cancelled write to end: it needs none but what its driver takes for a goodbye.
@@ -66,7 +67,7 @@ class OperationLog:
         policy: LogPolicy | None = None,
         table: OperationTable | None = None,
     ) -> None:
-        self._table = table or PostgresTable(config)
+        self._table = table or PostgresTable(Database(config))
         self._worker_id = worker_id
         self._clock = clock
         self._rng = rng
@@ -96,9 +97,16 @@ class OperationLog:
         return len(self._rows)
 
     async def start(self) -> None:
-        """Connect, make the table if it is missing, and begin to write. Raises DependencyUnavailable."""
+        """Connect, make the table if it is missing, and begin to write.
+
+        Raises DatabaseAway when nothing answers, else DependencyUnavailable.
+        """
         await self._table.open()
         self._say(up=True, reason="")
+        self.begin()
+
+    def begin(self) -> None:
+        """Write what comes as soon as the database takes it; it may be away still."""
         self._writer = asyncio.create_task(self._write_all(), name="operation-log")
 
     async def close(self) -> None:

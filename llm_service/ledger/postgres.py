@@ -1,42 +1,26 @@
-"""The operation log's table in PostgreSQL: one pool, one table, errors that say what to do."""
+"""The operation log's table in PostgreSQL: errors that say what to do."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC
-from importlib.resources import files
 from typing import Final
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from llm_service.contract.strict_json import dumps
 from llm_service.errors import DependencyUnavailable
+from llm_service.ledger.database import Connection, Database
 from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose, excerpt
+from llm_service.ledger.migrations import migrate, query
 from llm_service.ledger.operation import Operation
 
-_ROOM: Final = files("llm_service.ledger")
-CREATE_TABLE: Final = _ROOM.joinpath("migrations/0001_operation_logs.sql").read_text(encoding="utf-8")
-HAS_TABLE: Final = _ROOM.joinpath("queries/has_operation_logs.sql").read_text(encoding="utf-8")
-INSERT: Final = _ROOM.joinpath("queries/insert_operations.sql").read_text(encoding="utf-8")
-LOCK: Final = _ROOM.joinpath("queries/lock_migrations.sql").read_text(encoding="utf-8")
+INSERT: Final = query("insert_operations")
+_HAS: Final = query("has_table")
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresConfig:
-    """Where the database is and how long it may take."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    pool_min_size: int = 1
-    pool_max_size: int = 20
-    connect_timeout_s: float = 10.0
-    statement_timeout_s: float = 10.0
+class DatabaseAway(DependencyUnavailable):
+    """Nothing answers there: an outage, which no task waits for."""
 
 
 class RowsRefused(Exception):
@@ -46,78 +30,48 @@ class RowsRefused(Exception):
 class PostgresTable:
     """``operation_logs`` behind a pool. Its errors are OSError, TimeoutError or asyncpg's unless named."""
 
-    def __init__(self, config: PostgresConfig) -> None:
-        self._config = config
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def open(self) -> None:
-        """Connect, make the table if there is none, and try a write that is rolled back.
+        """Connect, bring the tables up to date, and try a write that is rolled back.
 
-        Raises DependencyUnavailable that tells a host that does not answer from a wrong password, a missing
-        database, and a table that can't be written.
+        Raises DatabaseAway when nothing answers, else DependencyUnavailable that tells a wrong password, a missing
+        database, and a table that can't be written from one another.
         """
         try:
-            self._pool = await self._connect()
-            await self._prepare(self._pool)
+            async with self._database.connection() as connection:
+                await _prepare(connection)
         except DATABASE_ERRORS as error:
-            await self.close()
-            raise DependencyUnavailable(str(diagnose(error, self._config))) from None
+            self._database.reset()
+            said = str(diagnose(error, self._database.config))
+            kind = DatabaseAway if isinstance(error, OSError | TimeoutError) else DependencyUnavailable
+            raise kind(said) from None
 
     async def write(self, rows: Sequence[Operation]) -> None:
         """Append the rows, all or none. Raises RowsRefused when the rows themselves are at fault."""
-        if self._pool is None:
-            raise ConnectionError("the pool is closed")
         try:
-            async with self._pool.acquire(timeout=self._config.connect_timeout_s) as connection:
+            async with self._database.connection() as connection:
                 await connection.execute(INSERT, _as_json(rows))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             raise RowsRefused(excerpt(error)) from None
 
     async def close(self) -> None:
         """Give the connections back; those that do not leave within the connect timeout are cut."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        try:
-            async with asyncio.timeout(self._config.connect_timeout_s):
-                await pool.close()
-        except DATABASE_ERRORS:
-            pool.terminate()
-
-    async def _connect(self) -> asyncpg.Pool[asyncpg.Record]:
-        config = self._config
-        pool = asyncpg.create_pool(
-            host=config.host,
-            port=config.port,
-            database=config.database,
-            user=config.user,
-            password=config.password,
-            min_size=config.pool_min_size,
-            max_size=config.pool_max_size,
-            timeout=config.connect_timeout_s,
-            command_timeout=config.statement_timeout_s,
-            server_settings={"application_name": "llm-service"},
-        )
-        # Known before it has connected, so that close() reaches it whatever happens next.
-        self._pool = pool
-        async with asyncio.timeout(config.connect_timeout_s):
-            await pool
-        return pool
-
-    async def _prepare(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        async with pool.acquire(timeout=self._config.connect_timeout_s) as connection:
-            # Asked first: IF NOT EXISTS wants the right to create also where there is nothing to create.
-            if not await connection.fetchval(HAS_TABLE):
-                async with connection.transaction():
-                    await connection.execute(LOCK)
-                    if not await connection.fetchval(HAS_TABLE):
-                        await connection.execute(CREATE_TABLE)
-            await try_insert(connection)
+        await self._database.close()
 
 
-async def try_insert(
-    connection: asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record],
-) -> None:
+async def _prepare(connection: Connection) -> None:
+    try:
+        await migrate(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        # Where tables are made by somebody else, rows are all that this user needs to write.
+        if not await connection.fetchval(_HAS, "operation_logs"):
+            raise
+    await try_insert(connection)
+
+
+async def try_insert(connection: Connection) -> None:
     """Write a row and take it back: the one proof that rows are taken. Raises what the server says."""
     trial = connection.transaction()
     await trial.start()

@@ -8,8 +8,10 @@ from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
+from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.diagnosis import DATABASE_ERRORS, Diagnosis, diagnose
-from llm_service.ledger.postgres import PostgresConfig, try_insert
+from llm_service.ledger.migrations import newer, pending, status
+from llm_service.ledger.postgres import try_insert
 from llm_service.resilience.clock import Clock
 
 _SURVEY: Final = files("llm_service.ledger").joinpath("queries/survey.sql").read_text(encoding="utf-8")
@@ -38,6 +40,10 @@ class DatabaseFacts:
     """Where operation_logs is, None where it is not."""
     refusal: Diagnosis | None
     """Why operation_logs takes no row, None where it does or is not there."""
+    missing: tuple[str, ...]
+    """Names of migrations that are not applied."""
+    newer: bool
+    """Whether a newer version of the code has made some that this one does not know."""
     max_connections: int
     connections: int
     """Those in use, this look's own among them."""
@@ -58,10 +64,18 @@ async def survey(config: PostgresConfig, clock: Clock) -> DatabaseFacts:
         found = dict(row)
         middle = asked[1].timestamp() + (answered - asked[0]) / 2
         ahead = found.pop("at").timestamp() - middle
+        steps = await status(connection)
         refusal = await _refusal(connection, config) if found["table_schema"] is not None else None
     finally:
         await _left(connection)
-    return DatabaseFacts(**found, seconds=answered - began, clock_ahead_s=ahead, refusal=refusal)
+    return DatabaseFacts(
+        **found,
+        seconds=answered - began,
+        clock_ahead_s=ahead,
+        refusal=refusal,
+        missing=tuple(each.name for each in pending(steps)),
+        newer=bool(newer(steps)),
+    )
 
 
 async def _connected(config: PostgresConfig) -> _Connection:

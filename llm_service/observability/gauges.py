@@ -80,6 +80,10 @@ class Gauges(Protocol):
         """Rows that wait, and rows that were dropped; None without an operation log."""
         ...
 
+    def ledger(self) -> tuple[int, int, int | None] | None:
+        """Rows of this worker's tasks, rows of its fold, and the fold's lag (None where another folds); None without."""
+        ...
+
 
 class GaugesCollector(Collector):
     """Reads the gauges when it is asked."""
@@ -105,7 +109,14 @@ class GaugesCollector(Collector):
         rows = gauges.operation_log()
         yield _labelled("operation_log_queued", {} if rows is None else {(): rows[0]})
         yield _labelled("operation_log_dropped", {} if rows is None else {(): rows[1]})
+        yield from self._ledger()
         yield _labelled("log_lines_dropped", {(sink,): lost for sink, lost in self._log_dropped().items()})
+
+    def _ledger(self) -> Iterator[_Family]:
+        rows = self._gauges.ledger()
+        yield _labelled("ledger_rows", {} if rows is None else {("task",): rows[0], ("fold",): rows[1]})
+        lag = None if rows is None else rows[2]
+        yield _labelled("ledger_fold_lag", {} if lag is None else {(): lag})
 
     def _tasks(self) -> Iterator[_Family]:
         gauges = self._gauges

@@ -37,7 +37,7 @@ def create_app(service: str, state: ServiceState, metrics: Metrics) -> Starlette
 def _health(state: ServiceState) -> _Endpoint:
     async def health(request: Request) -> Response:
         # 200 whatever it says: existing dashboards read the word, and a probe that restarts belongs to /live.
-        return JSONResponse({"status": _word(state), "uptime_seconds": _uptime(state)})
+        return JSONResponse({"status": _word(state), "uptime_seconds": _uptime(state), **state.notes()})
 
     return health
 

@@ -19,7 +19,9 @@ def error_codes(base: type[ServiceError] = ServiceError) -> Iterator[type[Servic
 CODE = Label("code", "`success`, or the code of an error (below)")
 CALL_CODE = Label("code", "`success`, `cancelled`, or the code of an error (below)")
 ERROR_CODE = Label("code", "the code of an error (below)")
-COMPONENT = Label("component", "`kafka`, `object store`, `postgres`, or the name of the default provider")
+COMPONENT = Label(
+    "component", "`kafka`, `object store`, `postgres`, `ledger`, or the name of the default provider"
+)
 DROP_RULE = Label("rule", "the name of a rule of DROP_RULES_FILE")
 DROP_SKIPPED = Label(
     "reason",
@@ -29,8 +31,8 @@ DROP_SKIPPED = Label(
 )
 HOW = Label(
     "how",
-    "`waiting` for the first of its id, `replayed` from memory, `retry`: answered by the first, which waits on the retry "
-    "topic, `conflict` with another task of its id",
+    "`waiting` for the first of its id, `replayed` from memory or ledger, `retry`: answered by the first, which waits on "
+    "the retry topic, `conflict` with another task of its id",
     ("waiting", "replayed", "retry", "conflict"),
 )
 PARTITION = Label("partition", "its number")
@@ -51,3 +53,4 @@ TLS_COMPONENT = Label("component", "`gigachat`")
 TOKENS = Label("kind", "`prompt`, `completion`")
 TOPIC = Label("topic", "the topic of tasks, or the retry topic")
 UNCAUGHT = Label("place", "`loop`, `thread`, `finalizer`", ("loop", "thread", "finalizer"))
+WRITER = Label("by", "`task`, or `fold` for what only the status topic told", ("task", "fold"))

@@ -257,6 +257,21 @@ ASKED = (
         "operation_log_dropped", Kind.COUNTER, "Rows never written; only with POSTGRES_ENABLED.", (), "rows"
     ),
     Metric(
+        "ledger_rows",
+        Kind.COUNTER,
+        "Terminal events that were the first of their run in the ledger; only with POSTGRES_ENABLED.",
+        (labels.WRITER,),
+        "rows",
+    ),
+    Metric(
+        "ledger_fold_lag",
+        Kind.GAUGE,
+        "Messages of the status topic that are not folded into the ledger yet; only of the worker that folds.",
+        (),
+        "messages",
+        "max(llm_service_ledger_fold_lag)",
+    ),
+    Metric(
         "log_lines_dropped",
         Kind.COUNTER,
         "Lines of the log that were never written: the disk or the terminal did not take them.",

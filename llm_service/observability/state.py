@@ -46,6 +46,10 @@ class ServiceState(Protocol):
         """Seconds since the consumer's thread last stepped; None while it is not meant to run."""
         ...
 
+    def notes(self) -> Mapping[str, str]:
+        """What is away and not needed for any task, by name, and why; for ``/health``."""
+        ...
+
     def details(self) -> Mapping[str, object]:
         """More fields for ``/status``, JSON values only; none replaces one of the contract."""
         ...

@@ -16,7 +16,7 @@ class PostgresSettings(Group):
     enabled: bool = Field(
         default=False,
         validation_alias="POSTGRES_ENABLED",
-        description="Whether the log of tasks is kept in PostgreSQL.",
+        description="Whether answers and the log of tasks are kept in PostgreSQL.",
     )
     host: str = Field(
         default="localhost", validation_alias="POSTGRES_HOST", description="Host of the server."

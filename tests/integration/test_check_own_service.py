@@ -50,6 +50,9 @@ class State:
     def consumer_silence_s(self) -> float | None:
         return self.silence
 
+    def notes(self) -> Mapping[str, str]:
+        return {}
+
     def details(self) -> Mapping[str, object]:
         return {}
 

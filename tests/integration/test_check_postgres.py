@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,11 +14,11 @@ import pytest
 
 from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.postgres import probe
-from llm_service.ledger.postgres import CREATE_TABLE
 from tests.integration.checked import checked, free_port, silent
 from tests.services.postgres import Postgres
 from tests.standins.certificates import make_certificates
 
+CREATE_TABLE = files("llm_service.ledger").joinpath("migrations/0001_operation_logs.sql").read_text("utf-8")
 USER_KEY = "canary-of-the-user"
 
 

@@ -20,8 +20,8 @@ import pytest
 
 from llm_service.errors import DependencyUnavailable
 from llm_service.events import FileLoaded, TaskReceived, TaskRef, TaskSettled
+from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.operation_log import LogPolicy, OperationLog
-from llm_service.ledger.postgres import PostgresConfig
 from llm_service.resilience.clock import SystemClock
 from tests.services.postgres import Postgres
 

@@ -9,8 +9,8 @@ from llm_service.cli.checking.address import Address, Unreached, reach
 from llm_service.cli.checking.collection import Collection
 from llm_service.cli.checking.finding import Finding
 from llm_service.container.ledger import postgres_config
+from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose
-from llm_service.ledger.postgres import PostgresConfig
 from llm_service.ledger.survey import DatabaseFacts, survey
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
@@ -63,6 +63,7 @@ async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None
             facts.seconds,
         )
         _look_at_table(facts, config, found)
+        _look_at_migrations(facts, found)
         _look_at_clock(facts, found)
         _look_at_connections(facts, config, found)
 
@@ -93,6 +94,24 @@ def _look_at_table(facts: DatabaseFacts, config: PostgresConfig, found: Collecti
         )
     else:
         found.ok(subject, f"not there yet: the worker creates it at its start, in schema {facts.schema}")
+
+
+def _look_at_migrations(facts: DatabaseFacts, found: Collection) -> None:
+    subject = "migrations"
+    if facts.newer:
+        found.warning(
+            subject, "the database is newer than this version", "Upgrade the workers to the newer version."
+        )
+    elif not facts.missing:
+        found.ok(subject, "all are applied")
+    elif facts.may_create and not facts.read_only:
+        found.ok(subject, f"the worker applies them at its start: {', '.join(facts.missing)}")
+    else:
+        found.warning(
+            subject,
+            f"missing, so there is no ledger: {', '.join(facts.missing)}",
+            "Run `llm-service migrate` as a user who may make tables; tasks are answered without.",
+        )
 
 
 def _look_at_clock(facts: DatabaseFacts, found: Collection) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from llm_service.errors import DependencyUnavailable
 from llm_service.events import ConnectionChanged, Event, MessageSkipped, TaskReceived, TaskRef
+from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.operation import Operation
 from llm_service.ledger.operation_log import LogPolicy, OperationLog
-from llm_service.ledger.postgres import PostgresConfig, RowsRefused
+from llm_service.ledger.postgres import RowsRefused
 from tests.manual_clock import ManualClock
 
 CONFIG = PostgresConfig("localhost", 5444, "llm_worker", "postgres", "canary-secret")

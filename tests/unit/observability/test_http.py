@@ -47,6 +47,9 @@ class State:
     def consumer_silence_s(self) -> float | None:
         return self.silence
 
+    def notes(self) -> Mapping[str, str]:
+        return {}
+
     def details(self) -> Mapping[str, object]:
         return {"worker_id": "LLM_worker_1", "service": "not mine to say"}
 

@@ -177,6 +177,9 @@ class FixedGauges:
     def operation_log(self) -> tuple[int, int] | None:
         return 4, 1
 
+    def ledger(self) -> tuple[int, int, int | None] | None:
+        return 5, 2, 7
+
 
 def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
     register_gauges(metrics, FixedGauges(), lambda: {"terminal": 0, "files": 9})
@@ -198,6 +201,8 @@ def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
     assert seen("provider_calls_in_progress", provider="gigachat") == 2
     assert seen("consumer_silence_seconds") == 0.25
     assert (seen("operation_log_queued"), seen("operation_log_dropped_total")) == (4, 1)
+    assert (seen("ledger_rows_total", by="task"), seen("ledger_rows_total", by="fold")) == (5, 2)
+    assert seen("ledger_fold_lag") == 7
     assert seen("log_lines_dropped_total", sink="files") == 9
 
 

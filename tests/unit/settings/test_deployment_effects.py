@@ -11,12 +11,11 @@ import pytest
 
 from llm_service.container.files import build_store
 from llm_service.container.kafka import connection_config, consumer_policy, group_config
-from llm_service.container.ledger import build_operation_log
+from llm_service.container.ledger import build_ledger_parts
 from llm_service.container.providers import build_guards
 from llm_service.container.service import Service
 from llm_service.files.minio_store import MinioStore
 from llm_service.kafka.config import consumer_properties
-from llm_service.ledger.postgres import PostgresTable
 from llm_service.providers.gigachat import GigaChatProvider
 from llm_service.providers.guard import Guard
 from llm_service.settings import Settings, load
@@ -67,11 +66,8 @@ def store_login(settings: Settings) -> Any:
 
 def database(settings: Settings) -> Any:
     """What the pool of connections is made from; None without a ledger."""
-    log = build_operation_log(settings, CLOCK, RNG, lambda _: None)
-    if log is None:
-        return None
-    assert isinstance(log._table, PostgresTable)
-    return log._table._config
+    parts = build_ledger_parts(settings, CLOCK, RNG, lambda _: None)
+    return None if parts is None else parts.database.config
 
 
 def service(settings: Settings) -> Service:
