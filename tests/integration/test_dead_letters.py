@@ -87,7 +87,7 @@ def read(kafka: Kafka, topic: str) -> list[Message]:
     found: list[Message] = []
     ended = 0
     while ended < len(partitions):
-        message = reader.poll(10)
+        message = reader.poll(30)
         assert message is not None
         if message.error() is None:
             found.append(message)
