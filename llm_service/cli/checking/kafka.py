@@ -19,6 +19,7 @@ from llm_service.errors import DependencyUnavailable
 from llm_service.kafka import backlog
 from llm_service.kafka.cluster import Astray, Cluster, LoginRefused, Metadata, NotPermitted, Topic
 from llm_service.kafka.handshake import CONSUMER_GROUP_HEARTBEAT, Greeting
+from llm_service.kafka.transactional_producer import TransactionalProducer, transactional_properties
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
 
@@ -53,10 +54,12 @@ class _Look:
         metadata = await self._metadata(brokers)
         if metadata is None:
             return
+        transactions = asyncio.create_task(self._transactions())
         topics = await self._topics(metadata)
         tasks = topics.get(self._names.tasks)
         if isinstance(tasks, Topic):
             await self._group_of(tasks, metadata)
+        await transactions
 
     def _protocol(self, greeting: Greeting) -> None:
         if self._group.group_protocol == "consumer" and CONSUMER_GROUP_HEARTBEAT not in greeting.requests:
@@ -99,6 +102,25 @@ class _Look:
         self._found.skipped(
             "topics and group", "of no use: no broker can be reached where it sends its clients"
         )
+
+    async def _transactions(self) -> None:
+        """Whether the cluster makes transactions for us: one with nothing in it is begun and given up."""
+        if self._settings.kafka.delivery != "exactly_once":
+            return
+        began = self._clock.monotonic()
+        name = f"{self._group.group_id}-check"
+        port = TransactionalProducer(transactional_properties(self._connection.properties(), name), {})
+        try:
+            await asyncio.to_thread(port.open)
+        except DependencyUnavailable as error:
+            remedy = (
+                "Do so; or set KAFKA_DELIVERY=at_least_once, where a crash may give a task a second answer."
+            )
+            self._found.failed("transactions", error.message, remedy)
+        else:
+            self._found.ok("transactions", "they can be begun", self._clock.monotonic() - began)
+        finally:
+            await asyncio.to_thread(port.close)
 
     async def _topics(self, metadata: Metadata) -> dict[str, Topic | DependencyUnavailable]:
         roles = roles_of(self._names)
