@@ -109,6 +109,7 @@ class Service:
         )
         self.room = WaitingRoom(max(1, waiting_share(settings)), self._others_go_on)
         self.news = KafkaNews(self.observe)
+        self.observe = fan_out(self.observe, lambda event: self.news.on_event(event))  # noqa: PLW0108 -- the news are made anew at the start
         self.watch = Watch(self._checks(), clock, self.observe)
         self._source: KafkaSource | None = None
         self._intake: TaskIntake | None = None

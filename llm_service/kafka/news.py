@@ -18,23 +18,39 @@ class KafkaNews:
         self._observe = observe
         self.lag: Mapping[tuple[str, int], int] = {}
         """Messages behind the end of each assigned partition (topic, number), by the committed offset."""
+        self._committed: dict[tuple[str, int], int] = {}
 
     def on_error(self, error: KafkaError) -> None:
         self._observe(events.Trouble("kafka", f"{error.name()}: {error.str()}"))
 
     def on_statistics(self, text: str) -> None:
-        self.lag = _lag(json.loads(text))
+        self.lag = _lag(json.loads(text), self._committed)
+
+    def on_event(self, event: events.Event) -> None:
+        """The consumer itself does not hear of offsets that transactions commit, and then tells no lag."""
+        match event:
+            case events.OffsetsCommitted():
+                self._committed[event.topic, event.partition] = event.offset
+            case events.PartitionsRevoked():
+                for number in event.partitions:
+                    self._committed.pop((event.topic, number), None)
+            case _:
+                pass
 
 
 def _lag(
     statistics: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]]],
+    committed: Mapping[tuple[str, int], int],
 ) -> dict[tuple[str, int], int]:
     found = {}
     for name, topic in statistics.get("topics", {}).items():
         for number, partition in topic.get("partitions", {}).items():
+            place, end = (name, int(number)), partition.get("hi_offset", -1)
             lag = partition.get("consumer_lag", -1)
-            if lag >= 0:
-                found[name, int(number)] = lag
+            if place in committed and end >= 0:
+                found[place] = max(0, end - committed[place])
+            elif lag >= 0:
+                found[place] = lag
     return found
 
 
