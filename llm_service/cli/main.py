@@ -31,6 +31,7 @@ _COMMANDS = {
     "dlq": "Dead letters: show them, send them again, put them away.",
     "migrate": "Bring the tables in PostgreSQL up to date.",
     "prompts": "Show and check the prompt catalogue.",
+    "drops": "Show the rules for dropped files, and try them.",
     "version": "Print the version.",
 }
 

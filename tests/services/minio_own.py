@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.services.cache import Cache
@@ -24,8 +25,8 @@ def prepare(cache: Cache) -> Path:
     )
 
 
-def start(cache: Cache, reaper: Reaper, folder: Path) -> MinioServer:
-    """A server on a free port with its data in the folder. Raises Unavailable."""
+def start(cache: Cache, reaper: Reaper, folder: Path, more: Mapping[str, str] | None = None) -> MinioServer:
+    """A server on a free port with its data in the folder; ``more`` are settings of it. Raises Unavailable."""
     binary, port, secret = prepare(cache), free_port(), secrets.token_hex(16)
     env = {
         "PATH": os.environ.get("PATH", ""),
@@ -34,6 +35,7 @@ def start(cache: Cache, reaper: Reaper, folder: Path) -> MinioServer:
         "MINIO_ROOT_PASSWORD": secret,
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
+        **(more or {}),
     }
     command = [str(binary), "server", str(folder / "data"), "--address", f"127.0.0.1:{port}", "--quiet"]
     process = OwnProcess(command, folder, reaper, env)

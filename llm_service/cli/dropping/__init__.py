@@ -1,0 +1,1 @@
+"""Drop rules shown, and tried on a key."""
