@@ -14,10 +14,12 @@ from jsonschema import Draft202012Validator
 from llm_service.contract import dead_letter
 from llm_service.contract.body import KNOWN_FIELDS
 from llm_service.contract.message import parse_task
+from llm_service.contract.notification import parse_notification
 from llm_service.contract.record import Record
 from llm_service.contract.status import Failure, Processing, ResultEncoding, StatusEvent, Success, encode
 from tests.unit.contract_room.test_dead_letter import HEADERS, LETTER
 from tests.unit.contract_room.test_message import ALL_IN_BODY, BY_PATH
+from tests.unit.contract_room.test_notification import OF_MINIO
 from tests.unit.contract_room.test_status import STAMP
 
 ROOT = files("llm_service.contract")
@@ -98,6 +100,16 @@ def test_dead_letters_keep_their_schema() -> None:
     check(value_of(reference), schema("dead-letter-reference"))
     check(texts(reference), component("deadLetterHeaders"))
     assert {name for name, _ in HEADERS} & {"dlq_reason"}
+
+
+def test_notifications_keep_their_schema_and_the_example_is_one() -> None:
+    published = schema("bucket-notification")
+    (example,) = ASYNCAPI["components"]["messages"]["bucketNotification"]["examples"]
+    for value in (OF_MINIO, b'{"Event":"s3:TestEvent"}', json.dumps(example["payload"]).encode()):
+        check(json.loads(value), published)
+        read = parse_notification(value)
+        assert len(read.drops) + len(read.others) == 1
+    assert parse_notification(json.dumps(example["payload"]).encode()).drops[0].key == "in/a+b.pdf"
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
