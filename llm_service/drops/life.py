@@ -14,7 +14,7 @@ from llm_service.drops.recent import RecentDrops
 from llm_service.drops.rule import Rule
 from llm_service.drops.rules import Rules
 from llm_service.drops.task import drop_id, task_record
-from llm_service.errors import DeliveryRevoked, InvalidNotification, MessageTooLarge, ServiceError
+from llm_service.errors import DeliveryRevoked, InvalidNotification, MessageTooLarge, Poison, ServiceError
 from llm_service.resilience.clock import Clock
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.outcome import Decided, Outcomes
@@ -89,8 +89,10 @@ class DropLife:
 
     async def _route(self, case: _Case) -> None:
         try:
+            if case.delivery.is_poisoned:
+                raise Poison
             notification = parse_notification(case.delivery.value)
-        except InvalidNotification as error:
+        except (InvalidNotification, Poison) as error:
             await self._refuse(case, error)
             return
         skipped = [events.DropSkipped(*case.delivery.place, "other_event") for _ in notification.others]

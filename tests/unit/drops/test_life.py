@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,17 @@ async def test_what_is_no_notification_is_a_dead_letter_as_it_came(value: bytes 
     assert dict(outcome.dead_letter.headers)["dlq_reason"] == b"invalid_notification"
     assert dict(outcome.dead_letter.headers)["dlq_topic"] == b"drops"
     assert [type(event) for event in bench.seen] == [events.DropRefused]
+
+
+async def test_a_notification_that_processes_die_of_is_a_dead_letter_and_no_task() -> None:
+    bench = Bench()
+    value = message(record("in/a"))
+    await bench.life.live(Course(replace(bench.delivery(value), is_poisoned=True)))
+    (outcome,) = bench.settler.outcomes
+    assert (outcome.tasks, outcome.status) == ((), None)
+    assert outcome.dead_letter is not None
+    assert outcome.dead_letter.value == value
+    assert dict(outcome.dead_letter.headers)["dlq_reason"] == b"poison"
 
 
 async def test_a_bad_record_is_a_dead_letter_beside_the_tasks_of_the_good_ones() -> None:
