@@ -24,6 +24,10 @@ _STATIC = (
 )
 _QUICK_LEAVES_OUT = ("contract on services", "integration", "acceptance")
 _INTERRUPTED = 130
+_SEEDS = 2_000
+_QUICK_SEEDS = 40
+# The seeds take half of it on two cores that have nothing else to do.
+_SIMULATION_S = 300
 
 
 class Check:
@@ -45,6 +49,7 @@ class Check:
                 self._builds = self._start_builds()
             outcomes += [self._static(name, command) for name, command in _STATIC]
             outcomes += self._tests("unit and contract tests", services=False)
+            outcomes.append(self._simulation())
             if self._quick:
                 outcomes += [Outcome(name, "left out", 0, "by --quick") for name in _QUICK_LEAVES_OUT]
             else:
@@ -65,6 +70,13 @@ class Check:
         tool = str(Path(sys.executable).with_name(command[0]))
         code = self._run(name, [tool, *command[1:]])
         return Outcome(name, "FAILED" if code else "passed", time.monotonic() - began)
+
+    def _simulation(self) -> Outcome:
+        began = time.monotonic()
+        seeds = _QUICK_SEEDS if self._quick else _SEEDS
+        command = ("-m", "tests.simulation", "--seeds", str(seeds), "--seconds", str(_SIMULATION_S))
+        code = self._run("simulation", [sys.executable, *command])
+        return Outcome("simulation", "FAILED" if code else "passed", time.monotonic() - began)
 
     def _tests(self, name: str, *, services: bool) -> list[Outcome]:
         began = time.monotonic()

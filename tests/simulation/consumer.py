@@ -137,7 +137,8 @@ class SimulatedConsumer:
         while self._offers:
             what, places, then = self._offers.popleft()
             self._calls.process.note(f"{what} {_short(places)}")
-            told = sorted(places)
+            # What was being assigned when the membership ended is lost with all else.
+            told = sorted(self._position if what == "lost" else places)
             if what == "assign":
                 self._begin(told)
                 self._listener.on_assign(told)

@@ -55,6 +55,8 @@ CONSEQUENCES = (
     "breaker opened",
     "stopped while tasks wait",
 )
+_RARE = {"commit", "leave", "transaction's abort", "producer's begin", "store"}
+"""Calls that a run makes a few times at most."""
 _NEVER = {"join: done and reported as failed", "offset reset of map"}
 
 
@@ -88,9 +90,12 @@ class Faults:
         for call in CALLS:
             for way in WAYS:
                 if rng.random() < share:
-                    self._chance[f"{call}: {way}"] = strength * rng.random() * 2
+                    often = 5.0 if call in _RARE else 1.0
+                    self._chance[f"{call}: {way}"] = min(strength * rng.random() * 2 * often, 0.5)
         for _ in range(rng.choice((0, 0, 1, 2, 3, 4))):
-            self._crashes[rng.choice(BOUNDARIES)] = int(rng.random() ** 2 * 60)
+            boundary = rng.choice(BOUNDARIES)
+            is_rare = boundary.partition(" ")[2] in _RARE
+            self._crashes[boundary] = int(rng.random() ** 2 * (3 if is_rare else 60))
 
     def of(self, call: str) -> str:
         """How this call goes wrong; empty where it does not."""

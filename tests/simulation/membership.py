@@ -119,6 +119,8 @@ class ClassicMember:
         def told() -> None:
             if what == "assign":
                 self.owned |= set(places)
+            elif what == "lost":
+                self.owned.clear()  # also what came in the same moment
             else:
                 self.owned -= set(places)
             if life == self._lives:
@@ -222,6 +224,8 @@ class ConsumerMember:
         def told() -> None:
             if what == "assign":
                 self.owned |= set(places)
+            elif what == "lost":
+                self.owned.clear()  # also what came in the same moment
             else:
                 self.owned -= set(places)
             if life == self._lives:

@@ -1,0 +1,173 @@
+"""Negative controls: the product broken on purpose, in this process alone. Each must be found within some hundred seeds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from llm_service.kafka.exactly_once import ExactlyOnceSettler
+from llm_service.kafka.grouping import Waiting
+from llm_service.kafka.membership import Membership
+from llm_service.kafka.offset_map import Run
+from llm_service.kafka.port import TopicPartition
+from llm_service.kafka.settling import AtLeastOnceSettler
+from llm_service.kafka.settling_loop import SettlingLoop, Told
+from llm_service.kafka.tracker import PartitionTracker, Position
+from llm_service.tasks.ports import Delivery, Outcome
+from llm_service.tasks.window import Claimed, DedupWindow, InFlight
+
+Runs = Callable[[PartitionTracker, Collection[int]], tuple[int, list[Run]] | None]
+
+
+@contextmanager
+def highest_instead_of_lowest() -> Iterator[None]:
+    """The committed offset is the highest finished one."""
+    right: Runs = PartitionTracker._runs
+
+    def wrong(self: PartitionTracker, finished: Collection[int]) -> tuple[int, list[Run]] | None:
+        found = right(self, finished)
+        if found is None:
+            return None
+        base = max((run.end for run in found[1]), default=found[0])
+        return base, []
+
+    with patch.object(PartitionTracker, "_runs", wrong):
+        yield
+
+
+@contextmanager
+def map_that_claims_too_much() -> Iterator[None]:
+    """Each run of the map is one offset longer than what is finished."""
+    right: Runs = PartitionTracker._runs
+
+    def wrong(self: PartitionTracker, finished: Collection[int]) -> tuple[int, list[Run]] | None:
+        found = right(self, finished)
+        if found is None or not found[1]:
+            return found
+        last = found[1][-1]
+        return found[0], [*found[1][:-1], Run(last.start, last.end + 1)]
+
+    with patch.object(PartitionTracker, "_runs", wrong):
+        yield
+
+
+@contextmanager
+def settled_without_map() -> Iterator[None]:
+    """The transaction commits the offset alone."""
+    right: Runs = PartitionTracker._runs
+
+    def wrong(self: PartitionTracker, finished: Collection[int]) -> tuple[int, list[Run]] | None:
+        found = right(self, finished)
+        return None if found is None else (found[0], [])
+
+    with patch.object(PartitionTracker, "_runs", wrong):
+        yield
+
+
+@contextmanager
+def published_after_revoke() -> Iterator[None]:
+    """Outcomes of partitions that have left are published too; their offsets can't go along."""
+    right_positions, right_committed = Membership.positions, SettlingLoop._committed
+
+    def all_of_them(_: SettlingLoop, __: Membership, group: Sequence[Waiting], ___: Told) -> list[Waiting]:
+        return list(group)
+
+    def positions(
+        self: Membership, finished: Iterable[Delivery], moved: Collection[TopicPartition], owner: str
+    ) -> Sequence[Position]:
+        return right_positions(self, [one for one in finished if self.tracker(one) is not None], moved, owner)
+
+    def committed(
+        self: SettlingLoop,
+        membership: Membership,
+        group: Sequence[Waiting],
+        positions: Sequence[Position],
+        told: Told,
+    ) -> None:
+        ours = [one for one in group if membership.tracker(one.delivery) is not None]
+        told.answers += [(one, None) for one in group if one not in ours]
+        right_committed(self, membership, ours, positions, told)
+
+    with (
+        patch.object(SettlingLoop, "_sorted_out", all_of_them),
+        patch.object(SettlingLoop, "_committed", committed),
+        patch.object(Membership, "positions", positions),
+    ):
+        yield
+
+
+@contextmanager
+def unknown_result_settled_again() -> Iterator[None]:
+    """After a commit of unknown result nobody asks what was decided."""
+
+    def wrong(self: SettlingLoop, group: list[Any], told: Any) -> bool:
+        ours = self._sorted_out(self._membership, group, told)
+        self._grouping.put_back(ours)
+        self._wake.set()
+        return True
+
+    with patch.object(SettlingLoop, "_decide", wrong):
+        yield
+
+
+@contextmanager
+def no_dedup() -> Iterator[None]:
+    """Every delivery is a task of its own."""
+
+    def wrong(self: DedupWindow, task_id: str, place: Any, digest: str) -> Claimed:
+        flight = InFlight(place, digest, asyncio.get_running_loop().create_future())
+        self._in_flight[task_id] = flight
+        return Claimed(flight)
+
+    def end(self: DedupWindow, task_id: str, _: object) -> None:
+        self._in_flight.pop(task_id, None)
+
+    with patch.object(DedupWindow, "admit", wrong), patch.object(DedupWindow, "_end", end):
+        yield
+
+
+@contextmanager
+def finished_before_the_acknowledgement() -> Iterator[None]:
+    """The offset is handed over to be committed before its event is there."""
+    right = AtLeastOnceSettler.settle
+
+    async def wrong(self: AtLeastOnceSettler, delivery: Delivery, outcome: Outcome) -> None:
+        self._source().finish(delivery)
+        await right(self, delivery, outcome)
+
+    with patch.object(AtLeastOnceSettler, "settle", wrong):
+        yield
+
+
+@contextmanager
+def told_before_the_commit() -> Iterator[None]:
+    """An outcome counts as settled as soon as it waits for a transaction."""
+    right = ExactlyOnceSettler.settle
+
+    async def wrong(self: ExactlyOnceSettler, delivery: Delivery, outcome: Outcome) -> None:
+        held = self.loop._membership.tracker(delivery)
+        if held is not None:
+            held.finish(delivery.offset)
+        await right(self, delivery, outcome)
+
+    with patch.object(ExactlyOnceSettler, "settle", wrong):
+        yield
+
+
+CONTROLS: Mapping[str, tuple[Callable[[], Any], str]] = {
+    "highest instead of lowest offset": (highest_instead_of_lowest, "at_least_once"),
+    "highest instead of lowest offset, in a transaction": (highest_instead_of_lowest, "exactly_once"),
+    "a map that claims too much": (map_that_claims_too_much, "exactly_once"),
+    "settled without its map": (settled_without_map, "exactly_once"),
+    "published after revoke": (published_after_revoke, "exactly_once"),
+    "a commit of unknown result settled again": (unknown_result_settled_again, "exactly_once"),
+    "no dedup": (no_dedup, "exactly_once"),
+    "finished before the acknowledgement": (finished_before_the_acknowledgement, "at_least_once"),
+    "counted before the commit": (told_before_the_commit, "exactly_once"),
+}
+"""Each with the delivery mode in which it does harm."""
+
+Names: Sequence[str] = tuple(CONTROLS)
