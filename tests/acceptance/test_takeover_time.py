@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +13,8 @@ from tests.acceptance.scene import mark, new_id
 from tests.acceptance.stage import Stage
 from tests.acceptance.worker import Worker, workers
 
+# Shown by -rA.
+LOG = logging.getLogger(__name__)
 # The defaults: the stage's own are shorter.
 DEFAULTS = {"KAFKA_SESSION_TIMEOUT_MS": "6000", "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
 
@@ -48,9 +50,7 @@ def partitions_of(here: Platform, worker: str) -> set[int]:
 
 
 @pytest.mark.parametrize("protocol", ["cooperative-sticky", "range", "consumer"])
-async def test_another_member_takes_over(
-    stage: Stage, protocol: str, record_property: Callable[[str, object], None]
-) -> None:
+async def test_another_member_takes_over(stage: Stage, protocol: str) -> None:
     settings = protocol_settings(protocol)
     first, second = stage.worker("first", **settings), stage.worker("second", **settings)
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
@@ -64,14 +64,12 @@ async def test_another_member_takes_over(
             seconds = await kill_and_wait(first, here, lost)
             sending.cancel()
             stop(second)
-    record_property("silence_s", round(seconds, 2))
+    LOG.warning("silent for %.1f s", seconds)
     # 6 s of session and a heartbeat of the other member; KIP-848's session is the broker's own, 45 s by default.
     assert seconds < (60 if protocol == "consumer" else 12)
 
 
-async def test_the_same_instance_is_back(
-    stage: Stage, record_property: Callable[[str, object], None]
-) -> None:
+async def test_the_same_instance_is_back(stage: Stage) -> None:
     settings = {**DEFAULTS, "KAFKA_SESSION_TIMEOUT_MS": "30000", "KAFKA_GROUP_INSTANCE_ID": "first"}
     worker = stage.worker("first", **settings)
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
@@ -86,7 +84,7 @@ async def test_the_same_instance_is_back(
             seconds = await silence(here, set(range(12)), since, 30)
             sending.cancel()
             stop(worker)
-    record_property("silence_s", round(seconds, 2))
+    LOG.warning("silent for %.1f s", seconds)
     assert seconds < 15, "long before its session would have ended"
 
 
