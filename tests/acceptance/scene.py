@@ -116,7 +116,7 @@ async def playing(stage: Stage, name: str = "worker", **more: str) -> AsyncItera
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         with workers(worker):
             await asyncio.to_thread(worker.start)
-            drops = "KAFKA_FILE_DROP_TOPIC" in more and more.get("KAFKA_DELIVERY") == "exactly_once"
+            drops = "KAFKA_FILE_DROP_TOPIC" in more and more.get("KAFKA_DELIVERY") != "at_least_once"
             scene = Scene(stage, worker, here, markers=int(drops))
             yield scene
             assert worker.running, worker.output()[-3000:]
