@@ -20,6 +20,7 @@ from tests.acceptance.worker import ROOT
 from tests.chaos.plan import FAULTS, RATE, Mode, Plan, Protocol
 from tests.chaos.progress import Progress
 from tests.chaos.run import run
+from tests.chaos.stage import served
 from tests.services.runtime import Unavailable
 
 _EPILOG = """\b
@@ -107,7 +108,12 @@ def _played(plan: Plan, folder: Path, *, as_json: bool) -> int:
     command = _command(plan)
     progress.say(f"seed {plan.seed}: {command}")
     try:
-        asyncio.run(run(plan, folder, surroundings("Kafka", command), progress))
+        with (
+            tempfile.TemporaryDirectory(prefix="llm-service-chaos-kafka-") as data,
+            served(Path(data), progress.say) as services,
+        ):
+            about = surroundings(services.kafka.how, command)
+            asyncio.run(run(plan, services, folder, about, progress))
     except Unavailable as error:
         click.echo(str(error), err=True)
         return 69

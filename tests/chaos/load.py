@@ -8,7 +8,9 @@ import io
 import random
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from minio import Minio
@@ -37,6 +39,8 @@ class LoadSender:
     cases: int = 0
     owed: Counter[str] = field(default_factory=Counter)
     """By task, how many messages want an answer."""
+    # Threads of their own: they wait for a store that others must be free to start again.
+    _putting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "put"))
     _late: list[tuple[float, int, Case, Message]] = field(default_factory=list)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -61,6 +65,7 @@ class LoadSender:
             for task in self._sending:
                 task.cancel()
             await producer.stop()
+            self._putting.shutdown(wait=False, cancel_futures=True)
 
     async def _begin(self, producer: AIOKafkaProducer, case: Case) -> None:
         self.cases += 1
@@ -88,7 +93,8 @@ class LoadSender:
 
     async def _send(self, producer: AIOKafkaProducer, case: Case, message: Message) -> None:
         if case.file is not None:
-            await asyncio.to_thread(_put, self.stage.minio.client(), self.stage.bucket, *case.file)
+            put = partial(_put, self.stage.minio.client(), self.stage.bucket, *case.file)
+            await asyncio.get_running_loop().run_in_executor(self._putting, put)
         at = await producer.send_and_wait(
             self.stage.tasks, message.value, key=message.key, headers=list(message.headers)
         )

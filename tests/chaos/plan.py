@@ -58,6 +58,10 @@ class Plan:
     session_s: float = 6.0
     shared: bool = False
     """Tasks and statuses on one topic."""
+    intensity: float = 1.0
+    """How many more faults than usual."""
+    ends_within_s: float = 90.0
+    """After the last message and the last fault: beyond this nothing comes, and the checker names what is missing."""
     patch: str = ""
     """A patch of the worker, by its name; see ``tests.chaos.patched``."""
 

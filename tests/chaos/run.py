@@ -26,27 +26,26 @@ from tests.chaos.recording import Lines
 from tests.chaos.sampling import Sampler
 from tests.chaos.scene import Scene
 from tests.chaos.schedule import Strike, schedule
-from tests.chaos.stage import Stage, staged
+from tests.chaos.stage import Services, Stage, staged
 from tests.chaos.watcher import Watcher
 
-# After the last fault and the last message: beyond this nothing comes any more, and the checker names what is missing.
-ENDS_WITHIN_S = 90.0
 # A second answer that was under way has come by then.
 _SETTLE_S = 3.0
 _READY_S = 60.0
 _DISMISS_S = stage.DRAIN_S + 12.0
 
 
-async def run(plan: Plan, folder: Path, about: Mapping[str, str], progress: Progress) -> None:
-    """Leave the recording in ``folder``, which is there. Raises Unavailable where a service can't be had."""
-    with staged(plan, folder / "stage", progress.say) as here:
-        for name in ("gigachat.jsonl", "ollama.jsonl"):
-            (folder / name).symlink_to((folder / "stage" / name).relative_to(folder))
+async def run(
+    plan: Plan, services: Services, folder: Path, about: Mapping[str, str], progress: Progress
+) -> None:
+    """Leave the recording in ``folder``, which is there."""
+    place = folder / "stage"
+    await asyncio.to_thread(place.mkdir)
+    with staged(plan, services, place) as here:
         await _Run(plan, here, folder, about, progress).play()
     for name in ("gigachat.jsonl", "ollama.jsonl"):
-        (folder / name).unlink()
-        shutil.move(folder / "stage" / name, folder / name)
-    shutil.rmtree(folder / "stage")
+        shutil.move(place / name, folder / name)
+    shutil.rmtree(place)
 
 
 class _Run:
@@ -123,7 +122,7 @@ class _Run:
             environment,
             self._folder / "logs" / f"{slot}.log",
             command_of(self._plan.patch),
-            self._here.reaper,
+            self._here.services.reaper,
             lambda life: self._lives.write(asdict(life)),
         )
 
@@ -151,7 +150,7 @@ class _Run:
     async def _all_answered(self, watcher: Watcher, sampler: Sampler) -> None:
         """Until everything owed is there and committed, or until nothing more comes."""
         owed = self._sender.owed
-        until = time.monotonic() + ENDS_WITHIN_S
+        until = time.monotonic() + self._plan.ends_within_s
         while time.monotonic() < until:
             is_there = all(watcher.ended[task] >= count for task, count in owed.items())
             if is_there and await asyncio.to_thread(self._nothing_left, sampler):
@@ -196,7 +195,7 @@ class _Run:
         facts = {
             "plan": plan.plain(),
             "about": self._about,
-            "services": [here.kafka.how, here.minio.how, here.postgres.how],
+            "services": here.services.how,
             "times": times,
             "tasks_topic": here.tasks,
             "group": here.group,

@@ -57,7 +57,7 @@ def schedule(plan: Plan) -> list[Strike]:
     for fault in plan.faults:
         if fault not in IN_FIVE_MINUTES:
             continue
-        count = max(1, round(IN_FIVE_MINUTES[fault] * plan.seconds / 300.0))
+        count = max(1, round(IN_FIVE_MINUTES[fault] * plan.seconds / 300.0 * plan.intensity))
         share = (last - first) / count
         for number in range(count):
             at = first + (number + rng.random()) * share

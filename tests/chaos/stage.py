@@ -32,12 +32,25 @@ _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Everything a worker is pointed at, and everything that can be broken."""
+class Services:
+    """Of these runs alone: they are killed and stopped."""
 
     kafka: Kafka
     minio: MinioServer
     postgres: Postgres
+    reaper: Reaper
+
+    @property
+    def how(self) -> list[str]:
+        """What each runs as."""
+        return [self.kafka.how, self.minio.how, self.postgres.how]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything a worker is pointed at, and everything that can be broken."""
+
+    services: Services
     database: str
     """DSN of the workers' database."""
     gigachat: GigaChatProcess
@@ -48,8 +61,19 @@ class Stage:
     group: str
     bucket: str
     canary: str
-    reaper: Reaper
     folder: Path
+
+    @property
+    def kafka(self) -> Kafka:
+        return self.services.kafka
+
+    @property
+    def minio(self) -> MinioServer:
+        return self.services.minio
+
+    @property
+    def postgres(self) -> Postgres:
+        return self.services.postgres
 
     @property
     def secrets(self) -> list[str]:
@@ -109,7 +133,7 @@ class Stage:
 
 
 @contextmanager
-def staged(plan: Plan, folder: Path, say: Callable[[str], None]) -> Iterator[Stage]:
+def served(folder: Path, say: Callable[[str], None]) -> Iterator[Services]:
     """Everything up, with its data in ``folder``; ended whatever way the context is left. Raises Unavailable."""
     with contextlib.ExitStack() as stack:
         reaper = Reaper()
@@ -121,27 +145,28 @@ def staged(plan: Plan, folder: Path, say: Callable[[str], None]) -> Iterator[Sta
         assert isinstance(minio, MinioServer)
         assert isinstance(postgres, Postgres)
         say("starting Kafka")
-        place = folder / "kafka"
-        place.mkdir(parents=True)
-        own = broker.start(reaper, place)
+        own = broker.start(reaper, folder)
         stack.callback(own.kafka.stop)
-        kafka = own.kafka
-        standin = stack.enter_context(gigachat(folder=folder))
-        (folder / "work").mkdir()
-        tasks = kafka.topic("tasks", plan.partitions, _STAMPED if plan.shared else None)
+        yield Services(own.kafka, minio, postgres, reaper)
+
+
+@contextmanager
+def staged(plan: Plan, services: Services, folder: Path) -> Iterator[Stage]:
+    """The providers' stand-ins with their logs in ``folder``; topics, a bucket and a database of this run alone."""
+    kafka = services.kafka
+    (folder / "work").mkdir()
+    tasks = kafka.topic("tasks", plan.partitions, _STAMPED if plan.shared else None)
+    with gigachat(folder=folder) as standin, ollama(folder=folder) as second:
         yield Stage(
-            kafka=kafka,
-            minio=minio,
-            postgres=postgres,
-            database=postgres.database(),
+            services=services,
+            database=services.postgres.database(),
             gigachat=standin,
-            ollama=stack.enter_context(ollama(folder=folder)),
+            ollama=second,
             tasks=tasks,
             status=tasks if plan.shared else kafka.topic("status", plan.partitions, _STAMPED),
             dead_letters=kafka.topic("dlq", plan.partitions, _STAMPED),
             group=kafka.unique("workers"),
-            bucket=minio.bucket(),
+            bucket=services.minio.bucket(),
             canary=f"canary-prompt-{secrets.token_hex(8)}",
-            reaper=reaper,
             folder=folder,
         )

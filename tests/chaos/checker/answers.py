@@ -77,6 +77,10 @@ def no_conflict(book: Book) -> Finding:
         numbers["events beyond one a message"] += max(0, beyond)
         numbers["runs with differing answers"] += len(differing)
         numbers["tasks with repeats"] += len(messages) > 1
+        for worker in _forgetful(events):
+            finding.blame(
+                f"{task_id}: {worker} answered two messages of one task by two answers: {_told(events)}"
+            )
         if book.is_exactly_once:
             if events and beyond:
                 finding.blame(
@@ -90,6 +94,15 @@ def no_conflict(book: Book) -> Finding:
     numbers["hidden events of aborted transactions"] = sum(not event.committed for event in book.statuses)
     finding.numbers = dict(numbers)
     return finding
+
+
+def _forgetful(events: Sequence[Lying]) -> list[str]:
+    """Processes that answered a task a second time, in other words than the first: their window knew it."""
+    said: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        if event.header("status") == "3":
+            said[event.header("worker_id")].add(event.header("event_id"))
+    return [worker for worker, ids in said.items() if len(ids) > 1]
 
 
 def _excused(book: Book, run: str, events: Sequence[Lying], finding: Finding, numbers: Counter[str]) -> None:
