@@ -115,6 +115,9 @@ class _Run:
         environment = self._here.environment(self._plan)
         if is_static and self._plan.protocol == "classic":
             environment["KAFKA_GROUP_INSTANCE_ID"] = slot
+        # Every other one goes through the proxy, so that the network's faults part the crew.
+        if slot[-1] in "24680":
+            environment |= self._here.proxied()
         if self._plan.patch:
             environment["PYTHONPATH"] = str(ROOT)
         return Member(

@@ -11,10 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.chaos import broker
+from tests.chaos.links import Links, linked
 from tests.chaos.plan import Plan
 from tests.services.bed import Bed
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
+from tests.services.ports import free_port
 from tests.services.postgres import Postgres
 from tests.services.reaper import Reaper
 from tests.services.wishes import Wishes
@@ -27,6 +29,7 @@ BREAKER_THRESHOLD = 5
 BREAKER_OPEN_S = 1.0
 # Tasks outlive every outage here: what is wanted of each is known before.
 RETRIES = 20
+_OF_THE_NETWORK = {"F10", "F11", "F12", "F13"}
 # The broker stamps what it appends: one clock for all events, and no worker's word.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 
@@ -38,6 +41,10 @@ class Services:
     kafka: Kafka
     minio: MinioServer
     postgres: Postgres
+    behind: int
+    """The broker's port behind the proxy."""
+    advertised: int
+    """The port that the broker sends clients of the proxy to: one run at a time has a proxy there."""
     reaper: Reaper
 
     @property
@@ -61,6 +68,8 @@ class Stage:
     group: str
     bucket: str
     canary: str
+    links: Links
+    """Without a port where the plan has no fault of the network."""
     folder: Path
 
     @property
@@ -80,6 +89,20 @@ class Stage:
         """What must be found nowhere."""
         password = urlsplit(self.database).password or ""
         return [self.gigachat.authorization_key, self.minio.secret_key, password]
+
+    def proxied(self) -> dict[str, str]:
+        """The settings that lead through the proxy instead; none where there is none."""
+        ports = self.links.ports
+        if not ports:
+            return {}
+        gigachat_origin = f"https://127.0.0.1:{ports['gigachat']}"
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
+            "MINIO_ENDPOINT": f"127.0.0.1:{ports['minio']}",
+            "POSTGRES_PORT": str(ports["postgres"]),
+            "BASE_URL": gigachat_origin,
+            "OAUTH_URL": self.gigachat.oauth_url.replace(self.gigachat.base_url, gigachat_origin),
+        }
 
     def environment(self, plan: Plan) -> dict[str, str]:
         """The settings of a worker here, named as a deployment names them."""
@@ -147,7 +170,7 @@ def served(folder: Path, say: Callable[[str], None]) -> Iterator[Services]:
         say("starting Kafka")
         own = broker.start(reaper, folder)
         stack.callback(own.kafka.stop)
-        yield Services(own.kafka, minio, postgres, reaper)
+        yield Services(own.kafka, minio, postgres, own.behind, own.advertised, reaper)
 
 
 @contextmanager
@@ -156,7 +179,11 @@ def staged(plan: Plan, services: Services, folder: Path) -> Iterator[Stage]:
     kafka = services.kafka
     (folder / "work").mkdir()
     tasks = kafka.topic("tasks", plan.partitions, _STAMPED if plan.shared else None)
-    with gigachat(folder=folder) as standin, ollama(folder=folder) as second:
+    with (
+        gigachat(folder=folder) as standin,
+        ollama(folder=folder) as second,
+        linked(_targets(plan, services, standin), services.reaper) as links,
+    ):
         yield Stage(
             services=services,
             database=services.postgres.database(),
@@ -168,5 +195,24 @@ def staged(plan: Plan, services: Services, folder: Path) -> Iterator[Stage]:
             group=kafka.unique("workers"),
             bucket=services.minio.bucket(),
             canary=f"canary-prompt-{secrets.token_hex(8)}",
+            links=links,
             folder=folder,
         )
+
+
+def _targets(plan: Plan, services: Services, standin: GigaChatProcess) -> dict[str, tuple[int, int]]:
+    """What the proxy leads to: nothing where no fault needs it."""
+    if not _OF_THE_NETWORK.intersection(plan.faults):
+        return {}
+    return {
+        "kafka": (services.advertised, services.behind),
+        "minio": (free_port(), _port(f"//{services.minio.endpoint}")),
+        "postgres": (free_port(), _port(services.postgres.dsn)),
+        "gigachat": (free_port(), _port(standin.base_url)),
+    }
+
+
+def _port(address: str) -> int:
+    port = urlsplit(address).port
+    assert port is not None
+    return port

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from tests.chaos.faults import process, provider, services
+from tests.chaos.faults import network, process, provider, services, topics
 from tests.chaos.scene import Scene
 from tests.chaos.schedule import Strike
 
@@ -21,10 +21,16 @@ KINDS: Mapping[str, Doing] = MappingProxyType(
         "F6": process.come_and_go,
         "F8": services.freeze_broker,
         "F9": services.kill_broker,
+        "F10": network.slow,
+        "F11": network.cut,
+        "F12": network.reset,
+        "F13": network.lose_replies,
+        "F14": topics.refuse_letters,
         "F15": services.harm_database,
         "F17": services.harm_store,
         "F18": provider.refuse,
         "F20": provider.withhold_tokens,
+        "F26": topics.refuse_statuses,
         "F28": process.starve,
     }
 )
