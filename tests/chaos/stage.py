@@ -139,6 +139,7 @@ class Stage:
             "OAUTH_URL": standin.oauth_url,
             "OLLAMA_BASE_URL": self.ollama.base_url,
             "OLLAMA_MODEL": "tiny",
+            "OLLAMA_MAX_CONCURRENT": str(plan.pool),
             "LLM_PROVIDER": "gigachat",
             "LLM_MAX_RETRIES": str(RETRIES),
             "FILE_MAX_RETRIES": str(RETRIES),

@@ -115,7 +115,11 @@ def _excused(book: Book, run: str, events: Sequence[Lying], finding: Finding, nu
     _, partition, offset = run.rsplit("/", 2)
     covered = book.covered_at.get((int(partition), int(offset)))
     second = events[-1].header("worker_id")
-    begun = [one.at for one in book.events if one.header("run") == run and one.header("worker_id") == second]
+    begun = [
+        one.at
+        for one in book.events
+        if one.header("status") == "2" and one.header("run") == run and one.header("worker_id") == second
+    ]
     if covered is not None and begun and min(begun) > covered + 1.0:
         finding.blame(f"{run}: begun again {min(begun) - covered:.1f} s after it was committed")
 

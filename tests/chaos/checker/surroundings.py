@@ -45,7 +45,9 @@ def metrics(book: Book) -> Finding:
     for event in book.events:
         if event.is_terminal:
             written[event.header("worker_id")] += 1
-    for worker, series in last.items():
+    # A worker that had something left when it was looked at went on counting and writing after.
+    is_finished = all(book.terminal.get(task_id) for task_id in book.by_task)
+    for worker, series in last.items() if is_finished else ():
         settled = _sum(series, "llm_service_tasks_settled_total")
         replayed = _sum(series, 'llm_service_tasks_repeated_total{how="replayed"}')
         lag += _sum(series, "llm_service_lag")
