@@ -65,6 +65,8 @@ class Stage:
     tasks: str
     status: str
     dead_letters: str
+    retries: str
+    """The retry topic."""
     group: str
     bucket: str
     canary: str
@@ -112,6 +114,12 @@ class Stage:
             "KAFKA_TASKS_TOPIC": self.tasks,
             "KAFKA_STATUS_TOPIC": self.status,
             "KAFKA_DLQ_TOPIC": self.dead_letters,
+            "KAFKA_RETRY_TOPIC": self.retries,
+            "KAFKA_RETRY_DELAY_SECONDS": "2",
+            # Many of the tasks must fail, and every one that can be answered is, however often it goes round.
+            "DLQ_STOP_RUN": "0",
+            "DLQ_STOP_SHARE": "0",
+            "LLM_MAX_ATTEMPTS": "100",
             "KAFKA_GROUP_ID": self.group,
             "KAFKA_DELIVERY": plan.mode,
             "KAFKA_GROUP_PROTOCOL": plan.protocol,
@@ -193,6 +201,7 @@ def staged(plan: Plan, services: Services, folder: Path) -> Iterator[Stage]:
             tasks=tasks,
             status=tasks if plan.shared else kafka.topic("status", plan.partitions, _STAMPED),
             dead_letters=kafka.topic("dlq", plan.partitions, _STAMPED),
+            retries=kafka.topic("retry", plan.partitions, _STAMPED),
             group=kafka.unique("workers"),
             bucket=services.minio.bucket(),
             canary=f"canary-prompt-{secrets.token_hex(8)}",

@@ -39,6 +39,7 @@ class Book:
             found for found in map(Lying.of, read_lines(folder / "topic-status.jsonl")) if found.is_ours
         ]
         self.letters = [Lying.of(line) for line in read_lines(folder / "topic-dead-letters.jsonl")]
+        self.retries = [Lying.of(line) for line in read_lines(folder / "topic-retries.jsonl")]
         self.faults = [Fault(**line) for line in read_lines(folder / "faults.jsonl")]
         self.lives = [Life(**line) for line in read_lines(folder / "lives.jsonl")]
         self.samples: Sequence[Offsets] = list(read_offsets(folder / "offsets.jsonl"))
@@ -80,6 +81,19 @@ class Book:
         return found
 
     @cached_property
+    def rounds(self) -> Mapping[str, list[float]]:
+        """By task, when it was put on the retry topic."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for waiting in self.retries:
+            if waiting.committed:
+                found[self.task_at.get(_origin(waiting), "")].append(waiting.at)
+        return found
+
+    @cached_property
+    def task_at(self) -> Mapping[Place, str]:
+        return {(message.partition, message.offset): message.task_id for message in self.sent}
+
+    @cached_property
     def calls_of(self) -> Mapping[str, list[LoggedRequest]]:
         found: dict[str, list[LoggedRequest]] = defaultdict(list)
         for call in self.calls:
@@ -114,6 +128,11 @@ def place_of(event: Lying) -> Place | None:
     if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
         return None
     return int(parts[1]), int(parts[2])
+
+
+def _origin(waiting: Lying) -> Place:
+    """Where the message lay first that goes round."""
+    return int(waiting.header("retry_partition") or -1), int(waiting.header("retry_offset") or -1)
 
 
 def _covered(base: int, metadata: str, waiting: set[int]) -> set[int]:

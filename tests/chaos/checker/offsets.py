@@ -23,7 +23,8 @@ def offsets(book: Book) -> Finding:
             continue
         claimed[message.task_id] += 1
         answers = sum(at <= covered.at + _CLOCK_S for at in ends.get(message.task_id, ()))
-        if answers < claimed[message.task_id]:
+        parked = any(at <= covered.at + _CLOCK_S for at in book.rounds.get(message.task_id, ()))
+        if not parked and answers < claimed[message.task_id]:
             finding.blame(
                 f"{message.partition}/{message.offset}, {message.kind} {message.task_id}: committed {covered.at:.3f}, "
                 f"when {answers} of {claimed[message.task_id]} answers were there"

@@ -48,11 +48,12 @@ def spend(book: Book) -> Finding:
     beyond = late = of_zombies = 0
     for task_id, calls in book.calls_of.items():
         messages = book.by_task.get(task_id, [])
-        wanted = sum(message.calls for message in messages)
+        rounds = len(book.rounds.get(task_id, ()))
+        wanted = sum(message.calls for message in messages) + rounds
         beyond += max(0, sum(_may_cost(call) for call in calls) - wanted)
         for call in calls:
             committed = done.get(task_id)
-            if committed is None or call.started <= committed:
+            if committed is None or rounds or call.started <= committed:
                 continue
             if any(begin <= call.started <= end for begin, end in zombies):
                 of_zombies += 1
