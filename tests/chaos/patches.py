@@ -20,7 +20,7 @@ from llm_service.kafka.settling_loop import SettlingLoop, Told
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.kafka.transaction import Outgoing, Undecided
 from llm_service.kafka.transactional_producer import TransactionalProducer
-from llm_service.tasks.window import Admission, Claimed, DedupWindow, Finished, InFlight
+from llm_service.tasks.window import Admission, Claimed, DedupWindow, Finished, InFlight, OnRetry
 
 # So long a plain commit lags behind its transaction: as an interval of commits does.
 _LATER_S = 0.5
@@ -50,10 +50,12 @@ def highest_offset() -> None:
 def no_dedup() -> None:
     """Every message is a new task."""
 
-    def admit(self: DedupWindow, task_id: str, place: tuple[str, int, int], digest: str) -> Admission:
+    def admit(
+        self: DedupWindow, task_id: str, place: tuple[str, int, int], digest: str, rounds: int = 0
+    ) -> Admission:
         import asyncio
 
-        del self, task_id
+        del self, task_id, rounds
         return Claimed(InFlight(place, digest, asyncio.get_running_loop().create_future()))
 
     def finish(self: DedupWindow, task_id: str, finished: Finished) -> None:
@@ -62,9 +64,13 @@ def no_dedup() -> None:
     def release(self: DedupWindow, task_id: str) -> None:
         del self, task_id
 
+    def park(self: DedupWindow, task_id: str, waiting: OnRetry) -> None:
+        del self, task_id, waiting
+
     DedupWindow.admit = admit  # type: ignore[method-assign]
     DedupWindow.finish = finish  # type: ignore[method-assign]
     DedupWindow.release = release  # type: ignore[method-assign]
+    DedupWindow.park = park  # type: ignore[method-assign]
 
 
 def offset_outside() -> None:

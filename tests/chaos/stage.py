@@ -116,10 +116,10 @@ class Stage:
             "KAFKA_DLQ_TOPIC": self.dead_letters,
             "KAFKA_RETRY_TOPIC": self.retries,
             "KAFKA_RETRY_DELAY_SECONDS": "2",
-            # Many of the tasks must fail, and every one that can be answered is, however often it goes round.
+            # Many of the tasks must fail, and a file that is not there may come yet: it is looked for three times.
             "DLQ_STOP_RUN": "0",
             "DLQ_STOP_SHARE": "0",
-            "LLM_MAX_ATTEMPTS": "100",
+            "LLM_MAX_ATTEMPTS": "3",
             "KAFKA_GROUP_ID": self.group,
             "KAFKA_DELIVERY": plan.mode,
             "KAFKA_GROUP_PROTOCOL": plan.protocol,

@@ -10,7 +10,7 @@ from statistics import median
 
 from tests.chaos.checker.book import Book, place_of
 from tests.chaos.checker.finding import Finding
-from tests.chaos.recording import Fault, Lying
+from tests.chaos.recording import Fault, Life, Lying
 
 # After a fault heals the first terminal event comes within this, and after a kill within the session besides.
 _FIRST_S = 15.0
@@ -19,6 +19,9 @@ _BACKLOG_S = 60.0
 _STOPS_ALL = {"F3", "F8", "F9", "F18", "F20", "F26"}
 # Closing producers, pools and files takes this beside the drain.
 _CLOSE_S = 6.0
+# Its name for a start that was given up: an orchestrator starts it again.
+_UNAVAILABLE = 69
+_AWAY = {"F8", "F9", "F10", "F11", "F12", "F13", "F15", "F17", "F20"}
 _KILLS = {"F1", "F3 each"}
 
 
@@ -86,7 +89,9 @@ def drain(book: Book) -> Finding:
         codes[f"{life.code} {'SIGKILL' if killed else 'stopped' if stops else 'by itself'}"] += 1
         if killed:
             continue
-        if not stops:
+        if not stops and life.code == _UNAVAILABLE and _was_away(book, life):
+            codes["could not start while a dependency was away"] += 1
+        elif not stops:
             finding.blame(
                 f"{life.worker} ended by itself with {life.code} after {life.ended - life.began:.1f} s"
             )
@@ -105,6 +110,13 @@ def drain(book: Book) -> Finding:
         finding.blame(f"{slot} did not stop at the end")
     finding.numbers = {"processes": len(book.lives), "ends": dict(codes), "slowest, s": round(slowest, 1)}
     return finding
+
+
+def _was_away(book: Book, life: Life) -> bool:
+    return any(
+        fault.fault in _AWAY and fault.at <= life.ended and fault.healed_at >= life.began
+        for fault in book.faults
+    )
 
 
 def kills(book: Book) -> Finding:
