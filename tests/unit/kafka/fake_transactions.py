@@ -24,6 +24,8 @@ class FakeTransactions:
         self.commits_then_fails = False
         """The next failure comes after the commit: its reply is lost."""
         self.silent = False
+        self.asked: list[list[TopicPartition]] = []
+        """Of which partitions it was asked what is committed."""
         self.opened = 0
         self.before: Callable[[], None] = lambda: None
         self.log: list[tuple[list[Outgoing], dict[int, tuple[int, str]], bytes]] = []
@@ -48,6 +50,7 @@ class FakeTransactions:
         self.log.append(entry)
 
     def committed(self, places: Sequence[TopicPartition]) -> Sequence[Committed]:
+        self.asked.append(list(places))
         if self.silent:
             return []
         found = {partition: at for _, positions, _ in self.log for partition, at in positions.items()}

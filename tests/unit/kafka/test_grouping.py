@@ -68,3 +68,49 @@ def test_a_topic_that_cannot_be_written_holds_its_own_outcomes_alone() -> None:
     assert offsets(grouping, 1.7) == [1]
     grouping.settled([refused])
     assert offsets(grouping, 1.7) == [2], "the others follow"
+
+
+def test_a_group_fills_its_limit_to_the_last_byte() -> None:
+    size = waiting(0).size
+    grouping = Grouping(largest=2 * size)
+    for offset in range(3):
+        grouping.add(waiting(offset))
+    assert offsets(grouping) == [0, 1]
+
+
+def test_a_limit_that_was_halved_grows_to_its_double_and_no_further_at_once() -> None:
+    size = waiting(0).size
+    grouping = Grouping(largest=8 * size)
+    for _ in range(3):
+        grouping.halve()
+    for offset in range(8):
+        grouping.add(waiting(offset))
+    grouping.settled([])
+    assert offsets(grouping) == [0, 1]
+
+
+def test_each_topic_that_cannot_be_written_is_asked_at_its_own_time() -> None:
+    grouping = Grouping()
+    grouping.park("first", [waiting(1, topic="first")], now=0.0)
+    grouping.park("first", [], now=0.0)
+    grouping.park("second", [waiting(2, topic="second")], now=0.0)
+    assert offsets(grouping, 0.25) == []
+    assert offsets(grouping, 0.5) == [2], "exactly when it is due, whatever else is not"
+    assert offsets(grouping, 1.0) == [1]
+
+
+def test_the_next_of_a_topic_is_not_asked_before_the_first_has_an_answer_or_its_time_has_come() -> None:
+    grouping = Grouping()
+    grouping.park("dlq", [waiting(1, topic="dlq"), waiting(2, topic="dlq")], now=0.0)
+    assert offsets(grouping, 0.5) == [1]
+    assert offsets(grouping, 0.75) == []
+    assert offsets(grouping, 1.0) == [2]
+
+
+def test_where_none_was_offered_the_next_is_at_once() -> None:
+    grouping = Grouping()
+    gone = waiting(1, topic="dlq")
+    grouping.park("dlq", [gone, waiting(2, topic="dlq")], now=-0.5)
+    assert offsets(grouping, 0.0) == [1]
+    grouping.not_tried([gone])
+    assert offsets(grouping, 0.0) == [2]
