@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def _mutate(options: argparse.Namespace) -> int:
     return int(not is_good)
 
 
-def _progress(name: str) -> Any:
+def _progress(name: str) -> Callable[[str], None]:
     terminal = sys.stderr.isatty()
 
     def show(text: str) -> None:

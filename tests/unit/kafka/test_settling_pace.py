@@ -186,19 +186,19 @@ def test_in_a_hurry_what_moves_is_written_at_once_and_only_that_once(moving: Rig
 def test_it_is_busy_while_a_transaction_is_under_way_and_while_something_waits(rig: Rig) -> None:
     during: list[bool] = []
     rig.port.before = lambda: during.append(rig.loop.busy)
-    assert rig.loop.busy is False
+    assert [rig.loop.busy] == [False]
     rig.settle(0)
     rig.step()
     assert (during, rig.loop.busy) == ([True], False)
     rig.settle(1)
     rig.member(None)
     rig.step()
-    assert rig.loop.busy is True
+    assert [rig.loop.busy] == [True]
     assert not rig.loop.is_written([])
     rig.member(b"generation 2")
     rig.port.ends.append(Undecided("fenced"))
     rig.step()
-    assert rig.loop.busy is True, "nobody knows yet what became of it"
+    assert [rig.loop.busy] == [True], "nobody knows yet what became of it"
 
 
 def test_it_sleeps_until_there_is_something_to_do_and_each_wake_up_ends_one_sleep(rig: Rig) -> None:

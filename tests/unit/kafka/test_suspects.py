@@ -212,3 +212,10 @@ def test_counts_below_two_run_together(count: int) -> None:
         cluster.die()
     cluster.step(4)
     assert len(cluster.running) >= 6
+
+
+def test_ranges_that_lie_below_the_base_are_gone_to_the_last() -> None:
+    suspects = Suspects((Suspect(3, 5, 1), Suspect(7, 8, 2)))
+    assert suspects.above(5).ranges == (Suspect(7, 8, 2),)
+    assert suspects.above(4).ranges == (Suspect(4, 5, 1), Suspect(7, 8, 2))
+    assert suspects.above(8).ranges == ()

@@ -1,0 +1,85 @@
+"""What ``./scripts/mutate`` makes of mutmut's words: mutants by what they change, and the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.mutation.module import MODULES
+from scripts.mutation.mutant import Mutant, accepted, mutant
+from scripts.mutation.page import page, read_rows
+
+ROOT = Path(__file__).parents[3]
+DIFF = """--- llm_service/kafka/tracker.py
++++ llm_service/kafka/tracker.py
+@@ -1,4 +1,4 @@
+ def take(self, offset):
+     with self._lock:
+-        self._pass(offset)
++        self._pass(None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("llm_service.kafka.tracker.xǁPartitionTrackerǁ_pass__mutmut_12", "PartitionTracker._pass"),
+        ("llm_service.kafka.suspects.x__joined__mutmut_3", "_joined"),
+        ("llm_service.kafka.tracker.x_map_bytes__mutmut_1", "map_bytes"),
+    ],
+)
+def test_a_mutant_is_known_by_its_place_and_its_change(name: str, place: str) -> None:
+    assert mutant(name, DIFF) == Mutant(place, "self._pass(offset)", "self._pass(None)")
+
+
+def test_a_name_of_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="upgraded"):
+        mutant("llm_service.kafka.tracker.PartitionTracker#3", DIFF)
+
+
+def test_every_file_that_is_broken_and_every_test_of_it_is_there() -> None:
+    named = [path for module in MODULES.values() for path in (module.path, *module.tests)]
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_whatever_is_accepted_has_a_reason_and_a_module() -> None:
+    assert accepted().keys() <= MODULES.keys()
+    assert all(why.strip() for known in accepted().values() for why in known.values())
+
+
+def row(why: str | None) -> str:
+    survivor = {"in": "Grouping.halve", "was": "a // 2", "became": "a / 2", "reached": True, "why": why}
+    return json.dumps(
+        {
+            "path": "llm_service/kafka/grouping.py",
+            "commit": "abc1234",
+            "date": "2026-01-02",
+            "machine": "2 shared cores",
+            "command": "./scripts/mutate --json",
+            "mutants": 40,
+            "found": 39,
+            "timeouts": 2,
+            "survived": 1,
+            "survivors": [survivor],
+        }
+    )
+
+
+def test_the_page_has_the_numbers_and_each_survivor_with_its_reason() -> None:
+    text = page(read_rows(row("sizes are whole") + "\n" + row("sizes are whole") + "\n"))
+    assert "Commit abc1234, 2026-01-02, 2 shared cores, `./scripts/mutate --json`" in text
+    assert "| `llm_service/kafka/grouping.py` | 40 | 39 | 2 | 1 | 97.5 |" in text
+    assert "| All | 80 | 78 | 4 | 2 | 97.5 |" in text
+    assert "`Grouping.halve`: sizes are whole\n\n```diff\n- a // 2\n+ a / 2\n```" in text
+
+
+def test_what_nobody_has_explained_is_said_so() -> None:
+    assert "**not explained yet**" in page(read_rows(row(None)))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON"])
+def test_a_page_of_something_else_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"module|JSON|Expecting"):
+        read_rows(text)
