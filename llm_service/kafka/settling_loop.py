@@ -56,12 +56,13 @@ class SettlingPolicy:
     """More producers than this in so long: somebody else uses our id, and we would fence each other for ever."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Lost:
     """A transaction of unknown result."""
 
     group: list[Waiting]
     opened: bool = False
+    """Whether the producer is open anew, and the brokers alone have not said yet what was decided."""
 
 
 @dataclass(slots=True)
@@ -324,7 +325,6 @@ class SettlingLoop:
                 self._pause(self._monotonic())
                 return
             self._count_rebuild(now)
-            lost.opened = True
         if self._decide(lost.group, told):
             self._lost = None
             self._not_before = 0.0
