@@ -15,8 +15,8 @@ from llm_service.errors import ServiceError, SettingsInvalid
 from llm_service.kafka.topics import TopicFacts
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.settings import Settings
-from llm_service.tasks.life import Tools
 from llm_service.tasks.plan import PlanDefaults, make_plan
+from llm_service.tasks.tools import Tools
 
 # A notification is told again within minutes, by a store that got no answer or a rebalance; some 100 bytes each.
 _REMEMBERED = 10_000

@@ -46,13 +46,14 @@ from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.intake import TaskIntake
-from llm_service.tasks.life import TaskLife, Tools
+from llm_service.tasks.life import TaskLife
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Ledger, Settler
 from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.rounds import RoundPolicy, Rounds
+from llm_service.tasks.tools import Tools
 from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
