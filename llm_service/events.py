@@ -266,6 +266,31 @@ class OffsetsCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesLost:
+    """Messages were deleted before they were done: retention was quicker than we are, or somebody deleted them."""
+
+    topic: str
+    partition: int
+    offset: int
+    """Of the first of them."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogBegunAnew:
+    """A partition's log is another than the one that was read: its topic was deleted and made anew."""
+
+    topic: str
+    partition: int
+    finished: int
+    """The highest offset of the old one that was finished; -1 where none was."""
+    first: int
+    """Where the new one begins."""
+    unfinished: int
+    """Messages of the old one that were here and not finished."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupAdopted:
     """A new group was told at its first start what others had answered; numbers of tasks."""
 
@@ -349,6 +374,8 @@ Event: TypeAlias = (
     | PartitionsAssigned
     | PartitionsRevoked
     | OffsetsCommitted
+    | MessagesLost
+    | LogBegunAnew
     | GroupAdopted
     | ConnectionChanged
     | ConsumptionStopped

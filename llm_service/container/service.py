@@ -186,6 +186,7 @@ class Service:
             now=self.clock.now,
             crowded=self.room.make_way,
         )
+        source.watch_logs(consumer.extent)
         self._intake, self._source = intake, source
         self._ended = source.start()
 

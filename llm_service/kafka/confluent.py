@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 
 from llm_service.contract.record import Headers
 from llm_service.errors import ConsumerFatal
+from llm_service.kafka.log_watch import Extent
 from llm_service.kafka.port import Committed, KafkaMessage, RebalanceListener, TopicPartition
 from llm_service.kafka.tracker import Position
 
@@ -96,6 +97,17 @@ class ConfluentConsumer:
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._consumer.resume([ConfluentPartition(place.topic, place.partition) for place in partitions])
+
+    def extent(self, place: TopicPartition, timeout: float) -> Extent | None:
+        """See ``AskExtent``. The end that librdkafka was told last is as old as its last fetch."""
+        asked = ConfluentPartition(place.topic, place.partition)
+        try:
+            known: tuple[int, int] | None = self._consumer.get_watermark_offsets(
+                asked, timeout=timeout or 0.1, cached=timeout <= 0
+            )
+        except KafkaException:
+            return None
+        return Extent(*known) if known is not None and known[1] >= 0 else None
 
     def close(self) -> None:
         self._consumer.close()

@@ -18,6 +18,7 @@ from llm_service.contract.record import Headers
 from llm_service.contract.retry import RetryNote, decode
 from llm_service.kafka.commits import Commits, PlainCommits
 from llm_service.kafka.handing_over import HandingOver
+from llm_service.kafka.log_watch import AskExtent, LogWatch
 from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
@@ -88,6 +89,7 @@ class ConsumerLoop:
         )
         self._takeovers = Takeovers(port, self._commits, policy.takeover_patience_s, observe, monotonic)
         self._handing_over = HandingOver(self._commits, policy.poison_takeovers, monotonic)
+        self._logs = LogWatch(lambda _, __: None, monotonic)
         self._told_at: dict[TopicPartition, float] = {}
         self._epoch = 0
         self._excused = 0
@@ -121,6 +123,10 @@ class ConsumerLoop:
         """Take no more messages; go on polling and committing."""
         self._taking = False
 
+    def watch_logs(self, ask: AskExtent) -> None:
+        """Before the start: by what is asked how far a partition goes. Without it what was deleted unread is not told."""
+        self._logs = LogWatch(ask, self._monotonic)
+
     # --- the owner's thread ---------------------------------------------------------------------
 
     def start(self) -> None:
@@ -132,6 +138,7 @@ class ConsumerLoop:
         self._commits.step(self._trackers)
         if self._takeovers:
             self._begin(self._takeovers.go_on(self._policy.ask_timeout_s))
+        self._look_at_logs()
         if not self._halted:
             self._take_due()
             self._hand_over()
@@ -227,7 +234,11 @@ class ConsumerLoop:
         for message in messages:
             if message.place not in self._trackers:
                 self._takeovers.hold(message.place, message)
-            elif not self._until_due.keep(message):
+                continue
+            if self._logs.is_another(message):
+                self._begin_anew(message.place, message.offset)
+                self._logs.is_another(message)
+            if not self._until_due.keep(message):
                 self._handing_over.add(message.place, message)
         self._ask_and_hand_over()
 
@@ -321,9 +332,39 @@ class ConsumerLoop:
         self._takeovers.drop(partitions)
         self._handing_over.drop(partitions)
         self._until_due.drop(partitions)
+        self._logs.forget(partitions)
         self._commits.drop(partitions, self._trackers)
         for topic, numbers in by_topic(partitions).items():
             self._observe(events.PartitionsRevoked(topic, numbers, lost))
+
+    # --- logs that are cut, and others under the same name -----------------------------------------
+
+    def _look_at_logs(self) -> None:
+        lost, anew = self._logs.look()
+        for loss in lost:
+            self._observe(events.MessagesLost(loss.place.topic, loss.place.partition, loss.first, loss.count))
+        for place, first in anew:
+            self._begin_anew(place, first)
+
+    def _begin_anew(self, place: TopicPartition, first: int) -> None:
+        """The partition's log is another by now. Nothing that is known of the old one holds for it.
+
+        What still runs of the old one belongs to an epoch that has ended, so that it finishes nothing of the new one.
+        """
+        old = self._trackers[place]
+        self._epoch += 1
+        dropped = self._handing_over.waiting(place)
+        self._handing_over.drop([place])
+        self._until_due.drop([place])
+        self._trackers[place] = PartitionTracker(place.topic, place.partition, self._epoch, start=first)
+        self._logs.begin(place, first, ())
+        self._commits.drop([place], self._trackers)
+        self._commits.moved(place)
+        self._commits.renew(self._trackers)
+        unfinished = old.unfinished + dropped
+        self._observe(
+            events.LogBegunAnew(place.topic, place.partition, old.highest_finished, first, unfinished)
+        )
 
     # --- takeover -------------------------------------------------------------------------------
 
@@ -331,6 +372,7 @@ class ConsumerLoop:
         for begun in taken_over:
             place = TopicPartition(begun.tracker.topic, begun.tracker.partition)
             self._trackers[place] = begun.tracker
+            self._logs.begin(place, begun.committed, begun.runs)
         if taken_over:
             self._commits.renew(self._trackers)
         for begun in taken_over:

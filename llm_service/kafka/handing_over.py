@@ -43,6 +43,10 @@ class HandingOver:
     def add(self, place: TopicPartition, message: KafkaMessage) -> None:
         self._waiting.setdefault(place, deque()).append(message)
 
+    def waiting(self, place: TopicPartition) -> int:
+        """How many of this partition are here and not taken."""
+        return len(self._waiting.get(place, ()))
+
     def drop(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
             self._waiting.pop(place, None)

@@ -16,6 +16,7 @@ from llm_service import events
 from llm_service.errors import ConsumerFatal
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.log_watch import AskExtent
 from llm_service.kafka.port import ConsumerPort, TopicPartition
 from llm_service.resilience.threads import SYSTEM_THREADS, Threads
 from llm_service.tasks.ports import Delivery, Intake
@@ -66,6 +67,10 @@ class KafkaSource:
         self._thread = threads.thread(self._run, "kafka-consumer")
 
     # --- the event loop's side ------------------------------------------------------------------
+
+    def watch_logs(self, ask: AskExtent) -> None:
+        """Before the start: see ``ConsumerLoop``. ``ask`` is called on the consumer's thread."""
+        self._consumer.watch_logs(ask)
 
     def start(self) -> asyncio.Future[None]:
         """Start reading; the future ends when the thread does, with ConsumerFatal if that was not asked for."""

@@ -38,8 +38,14 @@ class TakenOver:
 
     tracker: PartitionTracker
     held: Sequence[KafkaMessage]
-    finished: int
-    """Offsets that the map marks as finished."""
+    committed: int | None
+    runs: Sequence[offset_map.Run]
+    """What the map marks as finished."""
+
+    @property
+    def finished(self) -> int:
+        """How many offsets that is."""
+        return sum(run.end - run.start for run in self.runs)
 
 
 class Takeovers:
@@ -158,7 +164,7 @@ class Takeovers:
         )
         if answer.offset is not None and suspects.end <= answer.offset:
             tracker.reach(answer.offset + AHEAD)
-        return TakenOver(tracker, taking.held, sum(run.end - run.start for run in known.runs))
+        return TakenOver(tracker, taking.held, answer.offset, known.runs)
 
     def _refuse(self, place: TopicPartition, offset: int, error: offset_map.OffsetMapInvalid) -> None:
         taking = self._taking[place]

@@ -65,16 +65,19 @@ class LogObserver:
                 line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
             case events.ConnectionChanged():
                 _connection(event)
-            case events.PartitionsRevoked() | events.PartitionsAssigned() | events.GroupAdopted():
+            case events.PartitionsRevoked() | events.PartitionsAssigned():
                 _group(event)
+            case (
+                events.MessagesLost()
+                | events.LogBegunAnew()
+                | events.GroupAdopted()
+                | events.OutcomeDropped()
+            ):
+                _past(event)
             case events.Trouble():
                 self._trouble(event)
             case events.DropBecameTask() | events.DropRefused():
                 _drop(event)
-            case events.OutcomeDropped():
-                logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning(
-                    "outcome_dropped"
-                )
             case events.ConsumptionStopped() | events.ConsumptionResumed():
                 _consumption(event)
             case events.TaskCrashed() | events.Uncaught():
@@ -95,10 +98,7 @@ class LogObserver:
             logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _group(event: events.PartitionsRevoked | events.PartitionsAssigned | events.GroupAdopted) -> None:
-    if isinstance(event, events.GroupAdopted):
-        _adopted(event)
-        return
+def _group(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:
     line = logger.bind(topic=event.topic, partitions=",".join(map(str, event.partitions)))
     if isinstance(event, events.PartitionsAssigned):
         line.bind(finished_above=event.finished_above).info("partitions_assigned")
@@ -106,6 +106,29 @@ def _group(event: events.PartitionsRevoked | events.PartitionsAssigned | events.
         line.warning("partitions_lost")
     else:
         line.info("partitions_revoked")
+
+
+def _past(
+    event: events.MessagesLost | events.LogBegunAnew | events.GroupAdopted | events.OutcomeDropped,
+) -> None:
+    """What came too late, or was over before we came."""
+    if isinstance(event, events.GroupAdopted):
+        _adopted(event)
+        return
+    if isinstance(event, events.OutcomeDropped):
+        logger.bind(task_id=event.task.task_id, trace_id=event.task.trace_id).warning("outcome_dropped")
+        return
+    line = logger.bind(topic=event.topic, partition=event.partition)
+    if isinstance(event, events.MessagesLost):
+        line.bind(first_offset=event.offset, count=event.count).error(
+            "messages_lost: deleted before this group had done them; have them sent again, raise the topic's retention"
+        )
+    else:
+        line.bind(
+            old_finished=event.finished, first_offset=event.first, old_unfinished=event.unfinished
+        ).error(
+            "log_begun_anew: the topic was deleted and made anew, or has lost its end; it is read from its beginning"
+        )
 
 
 def _connection(event: events.ConnectionChanged) -> None:

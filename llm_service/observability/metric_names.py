@@ -38,6 +38,17 @@ FOLLOWED = (
         "Messages read that are no tasks: statuses on a shared topic, or a value that is none of ours.",
     ),
     Metric(
+        "messages_lost",
+        Kind.COUNTER,
+        "Messages deleted before this group had done them; some may be transactions' markers.",
+        query="increase(llm_service_messages_lost_total[1h]) > 0",
+    ),
+    Metric(
+        "logs_begun_anew",
+        Kind.COUNTER,
+        "Partitions whose topic was deleted and made anew while they were read.",
+    ),
+    Metric(
         "drop_tasks",
         Kind.COUNTER,
         "Tasks made of dropped files.",

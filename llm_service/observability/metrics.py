@@ -45,6 +45,8 @@ class Metrics:
     settings_warnings: Gauge
     tasks_received: Counter
     messages_skipped: Counter
+    messages_lost: Counter
+    logs_begun_anew: Counter
     drop_tasks: Counter
     drops_skipped: Counter
     drops_refused: Counter

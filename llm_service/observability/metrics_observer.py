@@ -48,6 +48,8 @@ class MetricsObserver:
             events.TaskRepeated: lambda event: self._metrics.tasks_repeated.labels(event.how).inc(),
             events.TaskSentRound: self._sent_round,
             events.TaskCameBack: lambda _: self._metrics.tasks_returned.inc(),
+            events.MessagesLost: lambda event: self._metrics.messages_lost.inc(event.count),
+            events.LogBegunAnew: lambda _: self._metrics.logs_begun_anew.inc(),
             events.TaskReleased: lambda _: self._metrics.tasks_released.inc(),
             events.OutcomeDropped: lambda _: self._metrics.outcomes_dropped.inc(),
             events.ProviderRetried: self._retried,

@@ -251,9 +251,17 @@ async def test_rights_that_a_user_lacks_are_named(each_kind: Listeners) -> None:
     each_kind.allow(LIMITED_USER, AclOperation.DESCRIBE, ResourceType.GROUP, "here")
     found = await checked(probe, values)
     assert "no right to READ" in found.about("topic tasks").seen
-    assert "no right to WRITE" in found.about("topic status").seen
+    seen = [finding.seen for finding in found.findings if finding.subject == "topic status"]
+    assert "no right to WRITE" in seen[0]
     assert "no right to WRITE" in found.about("topic letters").seen
     assert "no right to READ" in found.about("group here").seen
+    assert len(seen) == 1, "the group can't be looked at yet"
+    each_kind.allow(LIMITED_USER, AclOperation.READ, ResourceType.GROUP, "here")
+    found = await checked(probe, values)
+    seen = [finding.seen for finding in found.findings if finding.subject == "topic status"]
+    assert "the first worker of a new group reads there what was answered" in seen[1]
+    found = await checked(probe, {**values, "KAFKA_ADOPT": "off"})
+    assert len([finding for finding in found.findings if finding.subject == "topic status"]) == 1
 
 
 # --- topics -------------------------------------------------------------------------------------------
@@ -294,6 +302,18 @@ async def test_topics_that_are_too_small_or_take_no_writes(values: Mapping[str, 
     strict = kafka.topic("strict", 1, {"min.insync.replicas": "2"})
     found = await checked(probe, {**values, "KAFKA_STATUS_TOPIC": strict})
     assert "min.insync.replicas=2 with 1 replica" in found.failed().seen
+
+
+async def test_what_waits_on_the_retry_topic_is_told_apart_from_the_lag(
+    values: Mapping[str, str], kafka: Kafka
+) -> None:
+    retry = kafka.topic("retry", 2)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for number in range(3):
+        producer.produce(retry, b"{}", partition=number % 2)
+    assert producer.flush(15) == 0
+    found = await checked(probe, {**values, "KAFKA_RETRY_TOPIC": retry})
+    assert found.about(f"retries on {retry}").seen.startswith("3 messages not done")
 
 
 # --- the group ----------------------------------------------------------------------------------------

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from llm_service.contract.retry import RetryNote, encode
+from llm_service.contract.status import iso
 from tests.integration.command import Ran, run
 from tests.integration.test_check_kafka import commit
 from tests.services.kafka import Kafka
@@ -90,6 +93,31 @@ def test_from_waiting_by_work_to_its_answer(values: Mapping[str, str], tmp_path:
     assert shown.out.splitlines()[-1].startswith("Answered SUCCESS ")
     assert shown.out.splitlines()[-1].endswith(" by LLM_worker_1.")
     assert "Group: done: committed 5." in shown.out
+
+
+def test_a_task_that_goes_round_is_shown_with_its_attempt_and_when_it_is_due(
+    kafka: Kafka, values: Mapping[str, str], tmp_path: Path
+) -> None:
+    values = {**values, "KAFKA_RETRY_TOPIC": kafka.topic("retry", 3)}
+    produce(values, "KAFKA_TASKS_TOPIC", "1", partition=1)
+    produce(values, "KAFKA_STATUS_TOPIC", "2", worker_id="LLM_worker_1", attempt="1")
+    commit(values, 1, 1)
+    due = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+    note = RetryNote(values["KAFKA_GROUP_ID"], values["KAFKA_TASKS_TOPIC"], 1, 0, 2, 3, due, "rate_limited")
+    written = encode(note, TASK.encode(), b'{"text": "a"}', (("status", b"1"), ("trace_id", TRACE.encode())))
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
+    producer.produce(values["KAFKA_RETRY_TOPIC"], written.value, written.key, headers=list(written.headers))
+    assert producer.flush(15) == 0
+    state, ran = asked(tmp_path, values)
+    assert state["state"] == "retry"
+    assert "and goes on then with attempt 2 (round 3, because of rate_limited)" in state["sentence"]
+    assert "until 2099-01-0" in state["sentence"]
+    (round_,) = [line for line in ran.lines if line["kind"] == "retry"]
+    assert (round_["details"]["due"], round_["details"]["group"]) == (iso(due), values["KAFKA_GROUP_ID"])
+    produce(values, "KAFKA_STATUS_TOPIC", "2", worker_id="LLM_worker_2", attempt="2")
+    assert "at work at LLM_worker_2" in asked(tmp_path, values)[0]["sentence"]
+    produce(values, "KAFKA_STATUS_TOPIC", "3", worker_id="LLM_worker_2", attempt="2", event_id="ab")
+    assert asked(tmp_path, values)[0]["state"] == "answered"
 
 
 def test_what_was_passed_without_an_answer_is_told(values: Mapping[str, str], tmp_path: Path) -> None:

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from confluent_kafka import Consumer
+
 from llm_service.cli.checking.collection import LIMIT_S, Collection
 from llm_service.cli.checking.finding import Finding
 from llm_service.cli.checking.kafka_brokers import Brokers
 from llm_service.cli.checking.kafka_group import GroupReview
 from llm_service.cli.checking.kafka_listener import BOOTSTRAP
-from llm_service.cli.checking.kafka_topics import TopicReview, roles_of
+from llm_service.cli.checking.kafka_topics import TopicReview, Topics, roles_of
 from llm_service.cli.checking.wording import counted
 from llm_service.container.kafka import connection_config, group_config, topic_names
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka import backlog
 from llm_service.kafka.cluster import Astray, Cluster, LoginRefused, Metadata, NotPermitted, Topic
 from llm_service.kafka.handshake import CONSUMER_GROUP_HEARTBEAT, Greeting
+from llm_service.kafka.topics import DEFAULT_STATUS_TOPIC
 from llm_service.kafka.transactional_producer import TransactionalProducer, transactional_properties
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
@@ -58,7 +61,7 @@ class _Look:
         topics = await self._topics(metadata)
         tasks = topics.get(self._names.tasks)
         if isinstance(tasks, Topic):
-            await self._group_of(tasks, metadata)
+            await self._group_of(tasks, topics, metadata)
         await transactions
 
     def _protocol(self, greeting: Greeting) -> None:
@@ -131,12 +134,12 @@ class _Look:
             review.review(role)
         return topics
 
-    async def _group_of(self, tasks: Topic, metadata: Metadata) -> None:
+    async def _group_of(self, tasks: Topic, topics: Topics, metadata: Metadata) -> None:
         review = GroupReview(self._group, tasks, self._found)
         subject = f"group {self._group.group_id}"
         try:
             behind, broker = await asyncio.gather(
-                asyncio.to_thread(self._backlog, tasks),
+                asyncio.to_thread(self._backlog, tasks, topics.get(self._names.retry or "")),
                 asyncio.to_thread(self._cluster.broker_config, metadata.brokers[0].id),
             )
         except NotPermitted as error:
@@ -151,17 +154,30 @@ class _Look:
         review.members(behind.group, sum(place.unread for place in behind.places))
         review.session(broker)
         review.lag(behind.places)
+        self._adoption(review, behind, topics)
+        review.retries(behind.retries, self._names.retry)
         review.retention(behind.oldest, self._clock.now())
 
-    def _backlog(self, tasks: Topic) -> _Backlog:
+    def _backlog(self, tasks: Topic, retry: Topic | DependencyUnavailable | None) -> _Backlog:
         """Blocks. Raises NotPermitted and DependencyUnavailable."""
         group_id = self._group.group_id
         with backlog.reading(self._connection, group_id) as reader:
-            places = backlog.places(self._cluster, reader, tasks.name, len(tasks.partitions), _ANSWER_S)
+            places = self._places(reader, tasks)
             group = backlog.group(self._cluster, group_id, _ANSWER_S)
             unread = any(place.unread for place in places)
             oldest = backlog.oldest_unread(reader, tasks.name, places, _READ_S) if unread else None
-            return _Backlog(group, places, oldest)
+            retries = self._places(reader, retry) if isinstance(retry, Topic) else ()
+            return _Backlog(group, places, oldest, retries)
+
+    def _places(self, reader: Consumer, topic: Topic) -> tuple[backlog.Place, ...]:
+        return backlog.places(self._cluster, reader, topic.name, len(topic.partitions), _ANSWER_S)
+
+    def _adoption(self, review: GroupReview, behind: _Backlog, topics: Topics) -> None:
+        """What a new group's first worker reads before it joins."""
+        kafka = self._settings.kafka
+        status = topics.get(self._names.status or DEFAULT_STATUS_TOPIC)
+        if kafka.adopt == "auto" and kafka.auto_offset_reset == "earliest" and isinstance(status, Topic):
+            review.may_adopt(status, behind.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +187,5 @@ class _Backlog:
     group: backlog.Group
     places: tuple[backlog.Place, ...]
     oldest: datetime | None
+    retries: tuple[backlog.Place, ...] = ()
+    """Where the group is in the retry topic."""

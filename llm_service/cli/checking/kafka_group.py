@@ -60,6 +60,33 @@ class GroupReview:
             )
         self._found.ok("lag", seen)
 
+    def retries(self, places: Sequence[Place], topic: str | None) -> None:
+        """What goes round: it waits for its time as a rule, and is no lag that workers could take off."""
+        if topic is None or not places:
+            return
+        lost, waiting = sum(place.lost for place in places), sum(place.unread for place in places)
+        if lost:
+            self._found.failed(
+                f"retries on {topic}",
+                f"{counted(lost, 'message')} were deleted before they had gone on: their tasks get no answer",
+                f"Find them (llm-service adopt --reset, workers stopped) and raise retention.ms of {topic}.",
+            )
+        self._found.ok(
+            f"retries on {topic}",
+            f"{counted(waiting, 'message')} not done, of this group or of others that share it",
+        )
+
+    def may_adopt(self, status: Topic, places: Sequence[Place]) -> None:
+        """A group without offsets reads the statuses before it joins, so as to leave out what was answered."""
+        is_new = all(place.committed is None for place in places)
+        if is_new and status.operations is not None and not {"READ", "ALL"} & status.operations:
+            self._found.failed(
+                f"topic {status.name}",
+                "this user has no right to READ, and the first worker of a new group reads there what was answered",
+                f"Grant READ on topic {status.name} to it (kafka-acls --add), or set KAFKA_ADOPT=off, which answers again "
+                "what is still on the tasks topic.",
+            )
+
     def retention(self, oldest: datetime | None, now: datetime) -> None:
         """The oldest message that waits, against the time it may."""
         if oldest is None:

@@ -55,7 +55,7 @@ def _search(settings: Settings, question: Question, progress: Callable[[str, int
     connection, names = connection_config(settings), topic_names(settings)
     require_tasks_topic(connection, names, SILENCE_S)
     status = find_status_topic(connection, names, SILENCE_S)
-    topics = list(dict.fromkeys((names.tasks, status.name)))
+    topics = list(dict.fromkeys((names.tasks, status.name, *((names.retry,) if names.retry else ()))))
     return search(connection, topics, names.dead_letter, question.wanted, question.since, progress)
 
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     TASK = "task"
     STATUS = "status"
+    RETRY = "retry"
     LETTER = "dead letter"
     RESOLVED = "resolved"
     ROW = "row"

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from llm_service.cli.tracing.moment import Kind, Moment
 from llm_service.contract.envelope import header_text
 from llm_service.contract.message import Envelope
-from llm_service.contract.status import Status
+from llm_service.contract.record import Headers
+from llm_service.contract.retry import RetryNote, decode
+from llm_service.contract.status import Status, iso
 from llm_service.errors import InvalidMessage
 from llm_service.kafka.port import KafkaMessage
 from llm_service.kafka.scan import Scanned
@@ -26,6 +28,8 @@ class Reading:
 
     def moment(self, scanned: Scanned) -> Moment | None:
         message = scanned.message
+        if (found := decode(message.headers)) is not None and not self._letters:
+            return self._retry(scanned, *found)
         headers = {name: header_text(value) if value else None for name, value in message.headers}
         if self._letters and (of := headers.get("dlq_letter")) is not None:
             how = headers.get("dlq_resolved") or "resolved"
@@ -44,6 +48,23 @@ class Reading:
             return _moment(scanned, Kind.TASK, "sent", ids)
         told = {name: headers[name] for name in _OF_STATUS if headers.get(name)}
         return _moment(scanned, Kind.STATUS, status.name if status else "no status", {**ids, **told})
+
+    def _retry(self, scanned: Scanned, note: RetryNote, headers: Headers) -> Moment | None:
+        """A task that goes round; an id that had to be made up is of the place where it was read first."""
+        message = scanned.message
+        identity = Envelope(message.key, message.value, headers, *note.run).identity()
+        if self._wanted not in {identity.task_id, identity.trace_id}:
+            return None
+        details = {
+            "task_id": identity.task_id,
+            "trace_id": identity.trace_id,
+            "due": iso(note.due),
+            "attempt": str(note.attempt),
+            "round": str(note.round),
+            "run": "/".join(map(str, note.run)),
+            "group": note.group,
+        }
+        return _moment(scanned, Kind.RETRY, note.reason, details)
 
 
 def _moment(scanned: Scanned, kind: Kind, what: str, details: Mapping[str, str | None]) -> Moment:

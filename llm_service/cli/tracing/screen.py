@@ -15,7 +15,19 @@ from llm_service.cli.tracing.moment import Fate, Kind, Moment
 from llm_service.cli.tracing.verdict import Place, Verdict
 from llm_service.contract.status import iso
 
-_SHOWN = ("worker_id", "attempt", "run", "event_id", "message", "attempts", "letter", "metadata", "error")
+_SHOWN = (
+    "worker_id",
+    "due",
+    "attempt",
+    "round",
+    "run",
+    "event_id",
+    "message",
+    "attempts",
+    "letter",
+    "metadata",
+    "error",
+)
 _MOST_CHARS = 300
 
 

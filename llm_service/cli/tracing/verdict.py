@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``state``: answered, at work, waiting, dead letter, unanswered or gone."""
+    """``state``: answered, at work, waiting, retry, dead letter, unanswered or gone."""
 
     state: str
     sentence: str
@@ -55,7 +55,10 @@ def judge(moments: Sequence[Moment], place: Place | None, group: str) -> Verdict
         return _without_task(committed)
     where = f"offset {place.offset} of partition {place.partition}"
     processing = _last(committed, Kind.STATUS, {"PROCESSING"})
-    if place.is_done:
+    parked = _parked(committed, task)
+    if parked is not None and (processing is None or not _before(parked, processing)):
+        return _goes_round(parked)
+    if place.is_done and parked is None:
         return _passed(committed, task, where, group)
     if processing is not None and _before(task, processing):
         by = processing.details.get("worker_id") or "a worker"
@@ -65,11 +68,30 @@ def judge(moments: Sequence[Moment], place: Place | None, group: str) -> Verdict
             "begins it again: nothing is to be done",
         )
     if place.committed is None:
-        return Verdict(
-            "waiting",
-            f"waits at {where}; no worker of {group} has read there yet: is one running (llm-service check kafka)?",
-        )
-    return Verdict("waiting", f"waits at {where}, {counted(place.before, 'message')} before it")
+        not_read = f"no worker of {group} has read there yet: is one running (llm-service check kafka)?"
+        sentence = f"waits at {where}; {not_read}"
+    else:
+        sentence = f"waits at {where}, {counted(place.before, 'message')} before it"
+    return Verdict("waiting", sentence)
+
+
+def _parked(committed: Sequence[Moment], task: Moment) -> Moment | None:
+    """The newest round of this very message, whose offset is done since that carries it on."""
+    run = f"{task.topic}/{task.partition}/{task.offset}"
+    rounds = [
+        moment for moment in committed if moment.kind is Kind.RETRY and moment.details.get("run") == run
+    ]
+    return rounds[-1] if rounds else None
+
+
+def _goes_round(parked: Moment) -> Verdict:
+    due = parked.details.get("due")
+    until = _clock(datetime.fromisoformat(due)) if isinstance(due, str) else "its time"
+    return Verdict(
+        "retry",
+        f"waits at {parked.place} until {until} and goes on then with attempt {parked.details.get('attempt')} (round "
+        f"{parked.details.get('round')}, because of {parked.what}), if a worker of {parked.details.get('group')} runs",
+    )
 
 
 def _passed(committed: Sequence[Moment], task: Moment, where: str, group: str) -> Verdict:

@@ -9,6 +9,7 @@ import pytest
 
 from llm_service import events
 from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.log_watch import Extent
 from llm_service.kafka.port import Committed, TopicPartition
 from tests.unit.kafka.fake_port import TOPIC, Downstream, FakePort
 
@@ -246,3 +247,48 @@ def test_an_idle_worker_waits_long_and_a_busy_one_commits_on_time(rig: Rig) -> N
     rig.step()
     rig.step()
     assert rig.port.polls[-1] <= POLICY.commit_interval_s
+
+
+def test_a_log_that_begins_anew_is_tracked_anew_and_what_runs_of_the_old_one_finishes_nothing(
+    rig: Rig,
+) -> None:
+    rig.port.feed(0, 10, 11, 12)
+    rig.step()
+    old = list(rig.downstream.deliveries)
+    rig.finish(10, 11)
+    rig.step()
+    assert rig.port.committed_offset(0) == 12
+
+    rig.port.stored.clear()  # as the brokers do with a topic's offsets when it is deleted
+    rig.port.feed(0, 0, 1)
+    rig.step()
+    rig.step()
+    assert rig.port.committed_offset(0) == 0
+    (told,) = [event for event in rig.seen if isinstance(event, events.LogBegunAnew)]
+    assert (told.finished, told.first, told.unfinished) == (11, 0, 1)
+    assert {delivery.epoch for delivery in rig.downstream.deliveries if delivery.offset < 2} == {
+        old[0].epoch + 1
+    }
+    rig.finish(12)
+    rig.step()
+    assert rig.port.committed_offset(0) == 0
+    assert rig.loop.stale_outcomes == 1
+    rig.finish(0, 1)
+    rig.step()
+    assert rig.port.committed_offset(0) == 2
+
+
+def test_a_log_that_begins_anew_without_a_message_is_committed_from_its_beginning() -> None:
+    rig = Rig()
+    known = Extent(0, 13)
+    rig.loop.watch_logs(lambda _, __: known)
+    rig.port.assign(0)
+    rig.port.feed(0, 10, 11, 12)
+    rig.step(2)
+    rig.finish(10, 11, 12)
+    rig.step(2)
+    assert rig.port.committed_offset(0) == 13
+    known = Extent(0, 0)
+    rig.port.stored.clear()
+    rig.step(6)
+    assert rig.port.committed_offset(0) == 0
