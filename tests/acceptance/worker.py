@@ -25,6 +25,8 @@ class Worker:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.port = _free_port()
+        self.root = ROOT
+        """Whose ``main.py`` it runs: another version's, for one."""
         self.log = log
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -39,7 +41,7 @@ class Worker:
         with self.log.open("ab") as log:
             # In a folder of its own: no .env of the checkout is read.
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py")],
+                [sys.executable, str(self.root / "main.py")],
                 env=self.environment,
                 cwd=self.log.parent,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,101 @@
+"""``./scripts/upgrade``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from scripts.benchmark.surroundings import surroundings
+from tests.acceptance.stage import Stage
+from tests.chaos.progress import Progress
+from tests.services.bed import Bed
+from tests.services.kafka import Kafka
+from tests.services.minio import MinioServer
+from tests.services.runtime import Unavailable
+from tests.services.wishes import Wishes
+from tests.standins.process import gigachat
+from tests.upgrade.courses import COURSES, Result, play
+from tests.upgrade.version import NoSuchVersion, unpacked
+
+_EPILOG = """\b
+Examples:
+  ./scripts/upgrade                                      all courses, some four minutes
+  ./scripts/upgrade --course "rolling in exactly_once, and back" --from HEAD~20
+  ./scripts/upgrade --json | jq .holds
+
+\b
+Exit codes: 0 no task is lost, 1 one is or is answered wrongly, 2 the command line is wrong, 69 a service or
+the commit can't be had.
+"""
+
+
+@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--course", "names", type=click.Choice(list(COURSES)), multiple=True, help="Only this; may be repeated."
+)
+@click.option("--from", "commit", help="The commit to come from; each course has its own unless given.")
+@click.option("--seed", type=int, help="Of the load; a new one unless given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def main(*, names: tuple[str, ...], commit: str | None, seed: int | None, as_json: bool) -> None:
+    """Replace busy workers of an earlier commit by those of this one; then judge what became of their tasks."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    progress = Progress()
+    bed = Bed(Wishes.read(), progress.say)
+    try:
+        about, results = _played(names or tuple(COURSES), commit, seed, bed, progress)
+    except (Unavailable, NoSuchVersion) as error:
+        click.echo(str(error), err=True)
+        sys.exit(69)
+    except KeyboardInterrupt:
+        click.echo("interrupted; nothing is left running", err=True)
+        sys.exit(130)
+    finally:
+        bed.close()
+    holds = not any(result.wrong for result in results)
+    if as_json:
+        click.echo(json.dumps({**about, "holds": holds, "courses": [result.plain() for result in results]}))
+    else:
+        _print(results)
+    sys.exit(0 if holds else 1)
+
+
+def _played(
+    names: tuple[str, ...], commit: str | None, seed: int, bed: Bed, progress: Progress
+) -> tuple[dict[str, str], list[Result]]:
+    kafka, minio = bed.get("kafka"), bed.get("minio")
+    assert isinstance(kafka, Kafka)
+    assert isinstance(minio, MinioServer)
+    about = dict(surroundings(kafka.how, f"./scripts/upgrade --seed {seed}")) | {"seed": str(seed)}
+    results = []
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="llm-service-upgrade-") as place:
+            folder = Path(place)
+            begins = commit or COURSES[name][0]
+            old = unpacked(begins, folder / "old")
+            progress.say(f"{name}: from {begins}")
+            with gigachat(folder=folder) as standin:
+                stage = Stage.build(kafka, minio, standin, folder)
+                results.append(asyncio.run(play(name, old, stage, seed, progress.say)))
+    return about, results
+
+
+def _print(results: list[Result]) -> None:
+    for result in results:
+        click.echo(f"{'holds' if not result.wrong else 'FAILS'}  {result.course}")
+        for step in result.steps:
+            click.echo(f"         {step}")
+        click.echo("         " + ", ".join(f"{count} {what}" for what, count in result.numbers.items()))
+        for sentence in result.wrong:
+            click.echo(f"         wrong: {sentence}")
+
+
+if __name__ == "__main__":
+    main(prog_name="./scripts/upgrade")
