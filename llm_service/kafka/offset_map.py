@@ -4,8 +4,8 @@ Version 3, before base64: a version byte, a byte of flags (1: its writer has lef
 is missing), and as varints the base offset, the length of the writer's ``transactional.id`` and that id in UTF-8 (0: none,
 or too long to be told), how far above the base messages may have been started, the number of suspects' ranges, each as
 skip, length and count of unclean takeovers, and then run lengths, alternating unfinished and finished, the first
-(unfinished) starting at the base. A broker refuses the whole commit when the metadata is longer than its
-``offset.metadata.max.bytes`` (4,096 by default).
+(unfinished) starting at the base. A broker refuses a partition's offset, and with it a whole transaction, when the metadata
+is longer than its ``offset.metadata.max.bytes`` (4,096 by default).
 
 At-least-once delivery cuts it to a number of whole runs that fits, since any subset of what is finished is safe there.
 In exactly-once delivery it is never cut. Versions 1 (base and runs) and 2 (base, writer's id, runs) were written by earlier
@@ -23,13 +23,15 @@ from llm_service.kafka.suspects import NOBODY, Suspect, Suspects
 CUT_VERSION = 1
 OWNED_VERSION = 2
 VERSION = 3
-METADATA_LIMIT = 4096
+# The broker's 4,096 less one: confluent-kafka sends a text with its terminating NUL, and the broker counts that too.
+METADATA_LIMIT = 4095
 # base64 turns 3 bytes into 4 characters.
 _RAW_LIMIT = METADATA_LIMIT // 4 * 3
 # A longer transactional.id is not told. Group names are 249 characters at most in practice, as topics are by rule.
 OWNER_LIMIT = 300
 # Some forty ranges of suspects: three bytes of skip, two of length and one of count. Those that do not fit are counted anew.
-_SUSPECTS_LIMIT = 240
+# Not 240, so that the runs may be as long as those that earlier versions wrote under a limit of one more byte.
+_SUSPECTS_LIMIT = 237
 # A varint of 63 bits.
 _LONGEST_VARINT = 9
 # What a whole map's runs may take: the rest is version, flags, base, the longest owner with its length, what may have been

@@ -25,6 +25,8 @@ class Cluster:
         self.offsets = Offsets()
         self.transactions = Transactions(world, self.offsets)
         self.coordinator_away_until = 0.0
+        self.complaints: list[str] = []
+        """What a broker refuses and no worker may ask for."""
         self.on_append: Callable[[str, Entry], None] = lambda *_: None
         """Hears of each message that is written outside of transactions."""
         places = [

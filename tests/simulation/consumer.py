@@ -212,14 +212,16 @@ class SimulatedConsumer:
         return ("", -1) if member is None or member.generation <= 0 else (member.name, member.generation)
 
     def _stable(self, places: Sequence[TopicPartition]) -> list[Committed]:
-        offsets = self._cluster.offsets
-        stable = [place for place in places if offsets.is_stable(place)]
+        stable = self._cluster.offsets.stable(places)
         self._calls.process.world.hits["offsets undecided"] += len(stable) < len(places)
-        return [offsets.committed(place) for place in stable]
+        return stable
 
     def _commit(self, member: str, generation: int, positions: Sequence[Position]) -> str | None:
-        refusal = self._cluster.group.refusal(member, generation)
-        return refusal if refusal is not None else self._cluster.offsets.commit(positions)
+        refusal = self._cluster.group.refusal(member, generation, in_transaction=False)
+        answer = refusal if refusal is not None else self._cluster.offsets.commit(positions)
+        if answer == "OFFSET_METADATA_TOO_LARGE":
+            self._cluster.complaints.append("a map is too long for the commit's metadata")
+        return answer
 
 
 def _message(place: TopicPartition, entry: Entry) -> KafkaMessage:

@@ -31,7 +31,7 @@ class Group(Protocol):
     members: dict[str, Member]
     on_gone: Callable[[Collection[TopicPartition]], None]
 
-    def refusal(self, member: str, generation: int) -> str | None:
+    def refusal(self, member: str, generation: int, *, in_transaction: bool) -> str | None:
         """Why offsets under this membership are not taken; None where they are."""
         ...
 
@@ -67,6 +67,11 @@ class Sessions:
         self._world.hits["session expired"] += 1
         self._world.note("broker", f"the session of {member.name} has ended")
         self._expired(member.name)
+
+
+def is_unfenced(member: str, generation: int, *, in_transaction: bool, is_empty: bool) -> bool:
+    """A consumer that has not joined is asked nothing in a transaction, and plainly while nobody is a member."""
+    return generation < 0 and (is_empty or (in_transaction and not member))
 
 
 def spread(

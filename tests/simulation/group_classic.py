@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from llm_service.kafka.port import TopicPartition
-from tests.simulation.group import STALE, UNKNOWN, Member, Sessions, spread
+from tests.simulation.group import STALE, UNKNOWN, Member, Sessions, is_unfenced, spread
 from tests.simulation.world import World
 
 # A member that heartbeats and does not join again is left behind after so long.
@@ -62,7 +62,9 @@ class ClassicGroup:
         if member in self.members:
             self._remove(member)
 
-    def refusal(self, member: str, generation: int) -> str | None:
+    def refusal(self, member: str, generation: int, *, in_transaction: bool) -> str | None:
+        if is_unfenced(member, generation, in_transaction=in_transaction, is_empty=not self.members):
+            return None
         if member not in self.members:
             return UNKNOWN
         return STALE if generation != self.generation else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from llm_service.kafka.port import TopicPartition
-from tests.simulation.group import UNKNOWN, Member, Sessions, spread
+from tests.simulation.group import UNKNOWN, Member, Sessions, is_unfenced, spread
 from tests.simulation.world import World
 
 
@@ -57,7 +57,9 @@ class ConsumerGroup:
         if member in self.members:
             self._remove(member)
 
-    def refusal(self, member: str, generation: int) -> str | None:
+    def refusal(self, member: str, generation: int, *, in_transaction: bool) -> str | None:
+        if is_unfenced(member, generation, in_transaction=in_transaction, is_empty=not self.members):
+            return None
         found = self.members.get(member)
         if found is None:
             return UNKNOWN

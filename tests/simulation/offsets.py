@@ -9,7 +9,8 @@ from llm_service.kafka.port import Committed, TopicPartition
 from llm_service.kafka.tracker import Position
 from tests.simulation.log import Producer
 
-METADATA_LIMIT = 4096
+METADATA_LIMIT = 4095
+"""The broker's 4,096 less the NUL that confluent-kafka sends along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +32,18 @@ class Offsets:
         self.on_commit: Callable[[TopicPartition], None] = lambda _: None
 
     def commit(self, positions: Sequence[Position]) -> str | None:
-        """A plain commit: None, or why all of it is refused."""
-        if any(len(position.metadata) > METADATA_LIMIT for position in positions):
-            return "OFFSET_METADATA_TOO_LARGE"
+        """A plain commit, each partition for itself: None, or why some are refused."""
         for position in positions:
-            self._put(_place(position), self._new(position))
-        return None
+            if len(position.metadata) <= METADATA_LIMIT:
+                self._put(_place(position), self._new(position))
+        return _refusal(positions)
 
     def add_pending(self, writer: Producer, positions: Sequence[Position]) -> str | None:
-        """The offsets of an open transaction."""
-        if any(len(position.metadata) > METADATA_LIMIT for position in positions):
-            return "OFFSET_METADATA_TOO_LARGE"
-        for position in positions:
+        """The offsets of an open transaction: None, or why it can only be aborted."""
+        refusal = _refusal(positions)
+        for position in positions if refusal is None else ():
             self._pending.setdefault(_place(position), {})[writer] = self._new(position)
-        return None
+        return refusal
 
     def decide(self, writer: Producer, *, commit: bool) -> None:
         for place, waiting in list(self._pending.items()):
@@ -58,6 +57,10 @@ class Offsets:
 
     def is_stable(self, place: TopicPartition) -> bool:
         return place not in self._pending
+
+    def stable(self, places: Sequence[TopicPartition]) -> list[Committed]:
+        """One undecided partition holds up those that are asked for with it: librdkafka asks for all of them again."""
+        return [self.committed(place) for place in places] if all(map(self.is_stable, places)) else []
 
     def committed(self, place: TopicPartition) -> Committed:
         """The last stable value, whatever waits."""
@@ -73,6 +76,11 @@ class Offsets:
     def _new(self, position: Position) -> _Written:
         self._number += 1
         return _Written(position.offset, position.metadata, self._number)
+
+
+def _refusal(positions: Sequence[Position]) -> str | None:
+    is_too_long = any(len(position.metadata) > METADATA_LIMIT for position in positions)
+    return "OFFSET_METADATA_TOO_LARGE" if is_too_long else None
 
 
 def _place(position: Position) -> TopicPartition:

@@ -89,7 +89,7 @@ class SimulatedTransactions:
         offsets = self._cluster.offsets
 
         def stable() -> list[Committed]:
-            return [offsets.committed(place) for place in places if offsets.is_stable(place)]
+            return offsets.stable(places)
 
         try:
             return self._calls.make("committed offsets", stable)
@@ -141,7 +141,7 @@ class SimulatedTransactions:
         member, _, generation = metadata.decode().partition("\0")
 
         def send() -> str | None:
-            refusal = self._cluster.group.refusal(member, int(generation))
+            refusal = self._cluster.group.refusal(member, int(generation), in_transaction=True)
             return refusal or self._cluster.transactions.send_offsets(writer, positions)
 
         try:
@@ -149,10 +149,11 @@ class SimulatedTransactions:
         except CallFailed as error:
             self._abort(writer, str(error))
             raise Aborted(f"a transaction was aborted: {error}") from error
-        if refusal == "OFFSET_METADATA_TOO_LARGE":
-            raise AssertionError("a transaction's map is too long for the commit's metadata")
         if refusal is not None:
             self._abort(writer, refusal)
+            if refusal == "OFFSET_METADATA_TOO_LARGE":
+                self._cluster.complaints.append("a transaction's map is too long for the commit's metadata")
+                raise Aborted(f"a transaction was aborted: {refusal}")
             self._calls.process.world.hits["membership refused"] += 1
             raise MembershipRefused(f"the group has moved on: {refusal}")
 

@@ -128,6 +128,7 @@ class Run:
                 f"I8: {len(self.watch.left())} messages have no outcome {_HEALED_S + work:.0f} s after"
             )
         self._finish()
+        self.failures += self.cluster.complaints
         self.failures += Verdict(self.cluster, self.watch, self.provider, self.scenario).broken()
         for worker in self.workers:
             self.failures += [f"{worker.process.name}: {failure}" for failure in worker.loop.failures]

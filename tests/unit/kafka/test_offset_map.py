@@ -56,6 +56,16 @@ def test_a_map_that_does_not_fit_is_cut_to_a_subset_of_whole_runs() -> None:
     assert list(kept) == runs[: len(kept)]
 
 
+@pytest.mark.parametrize("length", [1, 130, 20_000])
+def test_a_cut_map_leaves_room_for_the_terminating_nul_that_the_client_sends(length: int) -> None:
+    """Kafka 4.2.0 refuses a text of 4,096 characters from confluent-kafka 2.16.1, and takes one of 4,095."""
+    for before in range(9):
+        finished = [Run(number, number + 1) for number in range(1, 2 * before, 2)]
+        at = 2 * before + 1
+        finished += [Run(at + length * 2 * n, at + length * (2 * n + 1)) for n in range(3_000)]
+        assert 4_080 <= len(encode(0, finished)) <= 4_095
+
+
 def test_a_dense_window_of_two_thousand_fits() -> None:
     """200 slots, window 400, finished at random above the lowest: far below the limit."""
     rng = random.Random(2)
