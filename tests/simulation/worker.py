@@ -23,13 +23,14 @@ from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.retry import RetryPolicy
 from llm_service.tasks.course import Stage
 from llm_service.tasks.intake import TaskIntake
-from llm_service.tasks.life import TaskLife, Tools
+from llm_service.tasks.life import TaskLife
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Settler
 from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.rounds import Rounds
+from llm_service.tasks.tools import Tools
 from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
 from llm_service.tasks.work import FetchRetries, Work
