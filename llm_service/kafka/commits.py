@@ -177,7 +177,7 @@ class PlainCommits:
     def _changed(self, places: Iterable[TopicPartition], held: Held) -> dict[TopicPartition, Position]:
         out = {}
         for place in places:
-            position = held[place].position() if place in held else None
+            position = held[place].position()
             if position is not None and position != self._sent.get(place):
                 out[place] = position
         return out

@@ -144,8 +144,7 @@ class DedupWindow:
 
     def park(self, task_id: str, waiting: OnRetry) -> None:
         """The task of this id has gone to the retry topic: its repeats are answered by it."""
-        self._on_retry.pop(task_id, None)
-        self._on_retry[task_id] = waiting
+        self._on_retry[task_id] = waiting  # the youngest: its claim took out what was known of it
         now = self._monotonic()
         while self._on_retry:
             oldest = next(iter(self._on_retry))

@@ -18,8 +18,8 @@ def _kafka(name: str, *tests: str) -> Module:
 
 
 MODULES = {
-    "tracker": _kafka("tracker", "tracker", "tracker_limits", "whole_maps", "suspects"),
-    "offset_map": _kafka("offset_map", "offset_map", "suspects", "whole_maps"),
+    "tracker": _kafka("tracker", "tracker", "tracker_limits"),
+    "offset_map": _kafka("offset_map", "offset_map", "offset_map_bytes"),
     "suspects": _kafka("suspects", "suspects"),
     "settling": _kafka("settling", "settling"),
     "settling_loop": _kafka("settling_loop", "settling_loop", "settling_pace", "settling_recovery"),

@@ -180,6 +180,15 @@ def test_an_answer_for_what_has_left_changes_nothing(rig: Rig) -> None:
     assert rig.seen == [events.OffsetsCommitted(TOPIC, 1, 0, -1)]
 
 
+def test_a_refusal_for_what_has_left_and_was_dropped_changes_nothing(rig: Rig) -> None:
+    rig.commits.moved(FIRST)
+    rig.step()
+    del rig.held[FIRST]
+    rig.commits.drop([FIRST], rig.held)
+    rig.answer("UNKNOWN_MEMBER_ID")
+    assert rig.step(INTERVAL_S) == []
+
+
 def test_enough_finished_ones_wake_the_owner(rig: Rig) -> None:
     finish(rig, 0, 1)
     assert rig.wakes == 0
