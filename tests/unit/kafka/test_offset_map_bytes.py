@@ -98,25 +98,24 @@ def test_runs_between_the_unfinished_are_none_where_there_is_no_room_for_one() -
 
 # --- where it is full ----------------------------------------------------------------------------
 
-# 3,072 bytes, less version, flags, base, no owner, nothing started and no suspects of a byte each; two for each run.
-FULL = (METADATA_LIMIT // 4 * 3 - 6) // 2
+# The bytes whose base64 fits, less version, flags, base, no owner and no suspects of one each and of two for what is started
+# (at most 200); two for each run.
+FULL = (METADATA_LIMIT // 4 * 3 - 7) // 2
+STARTED_200 = Work(limit=200)
 
 
 def test_a_map_is_filled_to_its_last_byte_and_says_when_it_was_cut() -> None:
-    whole = encode(0, alternating(FULL))
-    assert len(whole) == METADATA_LIMIT
-    assert read(whole, 0).whole
-    cut = encode(0, alternating(FULL + 1))
-    assert read(cut, 0).runs == tuple(alternating(FULL))
-    assert not read(cut, 0).whole
-    assert read(cut, 0).work.clean
-    assert not read(encode(0, alternating(FULL), Work(clean=False)), 0).whole, (
-        "something may have come too late"
-    )
+    whole = encode(0, alternating(FULL), STARTED_200)
+    assert len(whole) == METADATA_LIMIT // 4 * 4
+    assert read(whole, 0) == OffsetMap(tuple(alternating(FULL)), None, whole=True, work=STARTED_200)
+    cut = encode(0, alternating(FULL + 1), STARTED_200)
+    assert read(cut, 0) == OffsetMap(tuple(alternating(FULL)), None, whole=False, work=STARTED_200)
+    late = encode(0, alternating(FULL), Work(clean=False, limit=200))
+    assert not read(late, 0).whole, "something may have come too late"
 
 
 def test_a_map_that_is_owned_is_filled_to_its_last_byte_with_all_it_says() -> None:
-    work = Work(clean=False, limit=7)
+    work = Work(clean=False, limit=200)
     known = read(encode_owned(0, alternating(FULL - 1), "me", work), 0)
     assert (known.owner, known.whole, known.work) == ("me", True, work)
 
@@ -124,9 +123,9 @@ def test_a_map_that_is_owned_is_filled_to_its_last_byte_with_all_it_says() -> No
 def test_where_runs_need_the_room_the_owner_and_the_suspects_are_forgotten_and_nothing_else() -> None:
     runs = alternating(FULL)
     for clean in (True, False):
-        work = Work(clean, 7, Suspects((Suspect(1, 2, 1),)))
+        work = Work(clean, 200, Suspects((Suspect(1, 2, 1),)))
         known = read(encode_owned(0, runs, "me", work), 0)
-        assert known == OffsetMap(tuple(runs), None, whole=True, work=Work(clean, 7))
+        assert known == OffsetMap(tuple(runs), None, whole=True, work=Work(clean, 200))
 
 
 def test_runs_that_do_not_fit_at_all_are_refused_by_their_number_and_bytes() -> None:
@@ -144,18 +143,16 @@ def test_an_owner_is_told_up_to_its_limit_in_bytes() -> None:
 def test_suspects_are_told_up_to_their_limit_in_bytes() -> None:
     ranges = tuple(Suspect(offset, offset + 1, 1) for offset in range(0, 162, 2))
     kept = read(encode(0, [], Work(suspects=Suspects(ranges))), 0).work.suspects.ranges
-    assert kept == ranges[:80], "three bytes each of 240"
+    assert kept == ranges[:79], "three bytes each of 237"
 
 
-@pytest.mark.parametrize(("runs", "whole"), [(1526, True), (1527, False)])
-def test_a_map_of_version_1_may_have_been_cut_where_two_numbers_more_would_not_have_fitted(
-    runs: int, whole: bool
-) -> None:
-    raw = b"\x01\x00" + b"\x01\x01" * runs
-    known = read(text(raw), 0)
-    assert (len(known.runs), known.whole) == (runs, whole)
-    assert len(raw) - 3054 == (0 if whole else 2)
-    assert read(text(b"\x02\x00\x00" + b"\x01\x01" * runs), 0).whole
+def test_a_map_of_version_1_may_have_been_cut_where_two_numbers_more_would_not_have_fitted() -> None:
+    # Two numbers of 63 bits take 18 bytes.
+    longest = METADATA_LIMIT // 4 * 3 - 18
+    pairs = b"\x01\x01" * ((longest - 5) // 2)
+    assert read(text(b"\x01\x00" + b"\x80\x01\x01" + pairs), 0).whole
+    assert not read(text(b"\x01\x00" + b"\x80\x01\x81\x01" + pairs), 0).whole
+    assert read(text(b"\x02\x00\x00" + b"\x80\x01\x81\x01" + pairs), 0).whole, "version 2 was never cut"
 
 
 # --- what the next owner makes of it -------------------------------------------------------------
