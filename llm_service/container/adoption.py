@@ -9,7 +9,7 @@ from llm_service import events
 from llm_service.container.kafka import connection_config
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka.adoption.standing import GroupAtWork, GroupStanding, standing
-from llm_service.kafka.adoption.survey import Choice, Survey, fold, walk
+from llm_service.kafka.adoption.survey import Choice, Found, Retries, Survey, fold, fold_retries, walk
 from llm_service.kafka.scan import TopicScan
 from llm_service.kafka.topics import TopicFacts
 from llm_service.settings import Settings
@@ -51,12 +51,15 @@ def _adopt(settings: Settings, facts: TopicFacts, stop: threading.Event) -> Surv
             partitions = len(scan.spans(facts.tasks))
             if not _is_new(group, facts.tasks, partitions):
                 return None
-            found = _answered(scan, facts, stop)
+            retries = None
+            if facts.retry is not None:
+                retries = Retries(facts.retry, settings.kafka.group_id, group.positions)
+            found = _answered(scan, facts, retries, stop)
         # Another worker may have been quicker.
         if found is None or not _is_new(group, facts.tasks, partitions):
             return None
         try:
-            group.write([part.position for part in found.parts])
+            group.write(found.positions)
         except GroupAtWork:
             return None
     return found
@@ -66,18 +69,21 @@ def _is_new(group: GroupStanding, topic: str, partitions: int) -> bool:
     return not group.committed(topic, partitions) and not group.members()
 
 
-def _answered(scan: TopicScan, facts: TopicFacts, stop: threading.Event) -> Survey | None:
-    """None where nothing on the tasks topic was answered."""
+def _answered(
+    scan: TopicScan, facts: TopicFacts, retries: Retries | None, stop: threading.Event
+) -> Survey | None:
+    """None where nothing on the tasks topic was answered, or goes on elsewhere."""
 
     def heed(*_: object) -> None:
         if stop.is_set():
             raise DependencyUnavailable("the start was ended")
 
     answers = fold(scan, facts.tasks, facts.status, Choice(), heed)
-    if not answers:
+    parked = None if retries is None else fold_retries(scan, retries, answers, heed)
+    if not answers and (parked is None or not parked.runs):
         return None
-    found = walk(scan, facts.tasks, facts.status, answers, Choice(), heed)
-    return found if found.total(lambda part: part.answered) else None
+    found = walk(scan, Found(facts.tasks, facts.status, answers, parked), Choice(), heed)
+    return found if found.total(lambda part: part.answered + part.parked) else None
 
 
 def _told(survey: Survey) -> events.GroupAdopted:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from llm_service.contract.record import RECORD_OVERHEAD, Headers, Record
 from llm_service.contract.status import iso
+
+Run: TypeAlias = tuple[str, int, int]
+"""Topic, partition and offset where a task was read first."""
 
 _NAMES = (
     "retry_group",
@@ -46,7 +50,7 @@ class RetryNote:
     """The code of the error that sent it round."""
 
     @property
-    def run(self) -> tuple[str, int, int]:
+    def run(self) -> Run:
         return self.topic, self.partition, self.offset
 
 

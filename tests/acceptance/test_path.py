@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 
+import pytest
+
 from tests.acceptance.platform import platform
 from tests.acceptance.stage import Stage
 from tests.acceptance.worker import workers
@@ -12,10 +14,11 @@ from tests.acceptance.worker import workers
 TEXT = "Уважаемый Иван Иванович! Направляем договор № 17 от 12.05.2026 на сумму 100 000 рублей.".encode()
 
 
-async def test_a_document_in_minio_becomes_a_success_with_its_result(stage: Stage) -> None:
+@pytest.mark.parametrize("retries", [False, True], ids=["without a retry topic", "with one"])
+async def test_a_document_in_minio_becomes_a_success_with_its_result(stage: Stage, *, retries: bool) -> None:
     task_id, trace_id = str(uuid.uuid4()), str(uuid.uuid4())
     path = stage.put(f"{stage.bucket}/{uuid.uuid4()}/Письмо о договоре.txt", TEXT)
-    worker = stage.worker()
+    worker = stage.worker(KAFKA_RETRY_TOPIC=stage.kafka.unique("retry") if retries else "none")
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         with workers(worker):
             worker.start()

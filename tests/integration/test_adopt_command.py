@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
+from llm_service.contract.retry import RetryNote, encode
 from llm_service.kafka.adoption.standing import GroupAtWork, standing
 from llm_service.kafka.config import ConnectionConfig
 from llm_service.kafka.offset_map import Run, read
@@ -101,6 +103,34 @@ def test_it_writes_the_lowest_unanswered_and_the_map_above_it(
     failed = run(tmp_path, values, "adopt", "--apply", "--reset", "--rerun-failed", "--json")
     assert (failed.code, failed.lines[-1]["to_run"]) == (0, 3)
     assert read(committed(values)[0][1], 1).runs == (Run(3, 4),)
+
+
+def test_a_task_that_waits_on_the_retry_topic_goes_on_there_and_not_from_its_own_message(
+    kafka: Kafka, values: Mapping[str, str], tmp_path: Path
+) -> None:
+    values = {**values, "KAFKA_RETRY_TOPIC": kafka.topic("retry", 1)}
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for run_of, group in ((0, values["KAFKA_GROUP_ID"]), (1, values["KAFKA_GROUP_ID"]), (4, "another")):
+        note = RetryNote(
+            group, values["KAFKA_TASKS_TOPIC"], 0, run_of, 2, 1, datetime.now(UTC), "rate_limited"
+        )
+        record = encode(note, IDS[run_of].encode(), b'{"text": "a"}', (("status", b"1"),))
+        producer.produce(
+            values["KAFKA_RETRY_TOPIC"],
+            record.value,
+            record.key,
+            timestamp=NOW_MS + 500,
+            headers=list(record.headers),
+        )
+    assert producer.flush(15) == 0
+    written = run(tmp_path, values, "adopt", "--apply", "--json")
+    assert written.code == 0, written.err
+    total = written.lines[-1]
+    assert (total["answered"], total["unanswered"], total["on_retry_topic"]) == (3, 1, 1)
+    (first, metadata), _ = committed(values)
+    assert (first, read(metadata, first).runs) == (4, ())
+    ((waits, metadata),) = committed({**values, "KAFKA_TASKS_TOPIC": values["KAFKA_RETRY_TOPIC"]})[:1]
+    assert (waits, metadata) == (1, ""), "that of the answered one is done, the next is not"
 
 
 def test_a_group_at_work_is_refused_with_its_members_named(values: Mapping[str, str], tmp_path: Path) -> None:

@@ -300,6 +300,20 @@ async def test_topics_that_are_too_small_or_take_no_writes(values: Mapping[str, 
     assert "min.insync.replicas=2 with 1 replica" in found.failed().seen
 
 
+async def test_with_latest_what_lies_in_partitions_that_were_added_is_told(
+    values: Mapping[str, str], kafka: Kafka
+) -> None:
+    tasks = kafka.topic("tasks", 2)
+    values = {**values, "KAFKA_TASKS_TOPIC": tasks}
+    commit(values, 0, 0)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    producer.produce(tasks, b"{}", partition=1)
+    assert producer.flush(15) == 0
+    found = await checked(probe, {**values, "KAFKA_AUTO_OFFSET_RESET": "latest"})
+    assert found.about("new partitions").seen.startswith("nothing of partitions 1 was read yet")
+    assert not [f for f in (await checked(probe, values)).findings if f.subject == "new partitions"]
+
+
 async def test_what_waits_on_the_retry_topic_is_told_apart_from_the_lag(
     values: Mapping[str, str], kafka: Kafka
 ) -> None:

@@ -17,7 +17,7 @@ from tests.upgrade.load import Load
 CREW = 3
 # Between two steps: tasks of both versions are under way beside each other.
 _BETWEEN_S = 4.0
-_REFUSED_S = 30.0
+_REFUSED_S = 60.0
 _POOL = {"WORKER_MAX_CONCURRENT_TASKS": "10"}
 
 
@@ -45,13 +45,13 @@ class Crew:
     stack: ExitStack = field(default_factory=ExitStack)
     count: int = 0
 
-    async def hire(self, root: Path, mode: str) -> Worker:
-        """Start one, and wait until it is ready."""
+    async def hire(self, root: Path, mode: str, *, ready: bool = True) -> Worker:
+        """Start one, and wait until it is ready, which one that is refused never is."""
         worker = self.stage.worker(f"w{self.count}", **_POOL, KAFKA_DELIVERY=mode)
         worker.root = root
         self.count += 1
         self.stack.enter_context(workers(worker))
-        await asyncio.to_thread(worker.start)
+        await asyncio.to_thread(worker.start, wait=ready)
         self.members.append(worker)
         return worker
 
@@ -113,7 +113,7 @@ async def mode_after_a_kill(crew: Crew, _: Path) -> None:
     for worker in crew.members:
         worker.kill()
     crew.members.clear()
-    refused = await crew.hire(ROOT, "exactly_once")
+    refused = await crew.hire(ROOT, "exactly_once", ready=False)
     if await _is_said(refused, "stands still: the offset map committed with offset"):
         crew.step("killed in at_least_once and started in exactly_once: refused by a sentence")
     else:

@@ -14,7 +14,7 @@ from llm_service.cli.printable import printable_line
 from llm_service.cli.reading_progress import reading_progress
 from llm_service.container.kafka import connection_config, topic_names
 from llm_service.kafka.adoption.standing import GroupAtWork, standing
-from llm_service.kafka.adoption.survey import Choice, Progress, Survey, survey
+from llm_service.kafka.adoption.survey import Choice, Progress, Retries, Survey, survey
 from llm_service.kafka.backlog import Member
 from llm_service.kafka.port import TopicPartition
 from llm_service.kafka.scan import TopicScan
@@ -73,14 +73,16 @@ def _look(settings: Settings, wish: Wish, progress: Progress) -> tuple[Survey, _
         # The group first: what may not be asked of it is known before minutes of reading.
         members = group.members()
         committed = group.committed(names.tasks, len(scan.spans(names.tasks)))
-        return survey(scan, names.tasks, status.name, choice, progress), _Group(members, committed)
+        retries = Retries(names.retry, settings.kafka.group_id, group.positions) if names.retry else None
+        found = survey(scan, names.tasks, status.name, retries, choice, progress)
+        return found, _Group(members, committed)
 
 
 def _write(settings: Settings, found: Survey) -> list[str]:
     """Why it was not written; nothing where it was."""
     with standing(connection_config(settings), settings.kafka.group_id, _LIMIT_S) as group:
         try:
-            group.write([part.position for part in found.parts])
+            group.write(found.positions)
         except GroupAtWork as error:
             return [f"{error.message}: stop them, and run this again"]
     return []

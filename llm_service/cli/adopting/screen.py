@@ -16,8 +16,17 @@ from llm_service.kafka.adoption.plan import PartitionPlan
 from llm_service.kafka.adoption.survey import Survey
 from llm_service.kafka.port import TopicPartition
 
-_COUNTS = ("tasks", "answered", "unanswered", "to_run_again", "sent_again", "unknown")
-_HEADS = ("Partition", "Tasks", "Answered", "Unanswered", "To run again", "Sent after answer", "Unknown")
+_COUNTS = ("tasks", "answered", "unanswered", "to_run_again", "sent_again", "unknown", "on_retry_topic")
+_HEADS = (
+    "Partition",
+    "Tasks",
+    "Answered",
+    "Unanswered",
+    "To run again",
+    "Sent after answer",
+    "Unknown",
+    "On retry topic",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,7 @@ def _counts(part: PartitionPlan) -> dict[str, int]:
         "to_run_again": part.again,
         "sent_again": part.sent_again,
         "unknown": part.unknown,
+        "on_retry_topic": part.parked,
     }
 
 

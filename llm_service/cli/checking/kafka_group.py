@@ -50,6 +50,7 @@ class GroupReview:
                 f"Have their producer send them again; raise retention.ms of {self._topic.name} and add workers.",
             )
         begun = any(place.committed is not None for place in places)
+        self._left_out(places, begun=begun)
         fullest = max(unread, default=0)
         seen = f"{counted(sum(unread), 'message')} unread in {counted(len(places), 'partition')}"
         if sum(unread):
@@ -59,6 +60,18 @@ class GroupReview:
                 f"; the group has committed nothing yet and begins at the {self._config.auto_offset_reset}"
             )
         self._found.ok("lag", seen)
+
+    def _left_out(self, places: Sequence[Place], *, begun: bool) -> None:
+        """Partitions that were added to a topic at work."""
+        new = [place for place in places if place.committed is None and place.unread]
+        if begun and new and self._config.auto_offset_reset == "latest":
+            which = ", ".join(str(place.partition) for place in new)
+            self._found.warning(
+                "new partitions",
+                f"nothing of partitions {which} was read yet; with KAFKA_AUTO_OFFSET_RESET=latest what is there is left out",
+                "Have it sent again once they are read, and set KAFKA_AUTO_OFFSET_RESET=earliest: new partitions are read from "
+                "their first message then.",
+            )
 
     def retries(self, places: Sequence[Place], topic: str | None) -> None:
         """What goes round: it waits for its time as a rule, and is no lag that workers could take off."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from llm_service.contract import retry
 from llm_service.contract.status import Status
 from llm_service.kafka import offset_map
 from llm_service.kafka.adoption.answers import Answers, envelope_of, status_of
@@ -31,6 +32,8 @@ class PartitionPlan:
     """Offsets, ascending."""
     again: int
     """Answered ones that run again: no offset map is long enough to leave them out."""
+    parked: int
+    """Neither answered nor to run: they wait on the retry topic, and go on from there."""
     oldest: datetime | None
     """When the oldest unanswered task was sent."""
     position: Position
@@ -46,6 +49,7 @@ class _Walked:
     """A partition while it is read."""
 
     tasks: int = 0
+    parked: int = 0
     sent_again: int = 0
     unknown: int = 0
     oldest: datetime | None = None
@@ -58,9 +62,18 @@ class Walk:
     """Goes over the tasks of a topic, each partition in its order."""
 
     def __init__(
-        self, spans: Mapping[TopicPartition, Span], answers: Answers, *, unknown_answered: bool = False
+        self,
+        spans: Mapping[TopicPartition, Span],
+        answers: Answers,
+        parked: Collection[retry.Run] = (),
+        *,
+        unknown_answered: bool = False,
     ) -> None:
-        """``unknown_answered``: believe that what is older than the oldest status was answered."""
+        """``parked``: what goes on from the retry topic.
+
+        ``unknown_answered``: believe that what is older than the oldest status was answered.
+        """
+        self._parked = parked
         self._spans = spans
         self._answers = answers
         self._unknown_answered = unknown_answered
@@ -76,7 +89,9 @@ class Walk:
         walked.tasks += 1
         task_id = envelope.identity().task_id
         is_unknown = False
-        is_answered = self._answers.covers(task_id, scanned)
+        is_parked = (message.topic, message.partition, message.offset) in self._parked
+        walked.parked += is_parked
+        is_answered = is_parked or self._answers.covers(task_id, scanned)
         if not is_answered:
             is_unknown = self._is_unknown(scanned)
             walked.unknown += is_unknown
@@ -102,26 +117,27 @@ class Walk:
     def _plan(self, place: TopicPartition, walked: _Walked) -> PartitionPlan:
         span, unanswered = self._spans[place], walked.unanswered
         base = unanswered[0] if unanswered else span.end
-        weighed = _between(unanswered, walked.gaps, span.end)
-        kept = fitting(base, weighed)
+        weighed = weighed_between(unanswered, walked.gaps, span.end)
+        kept = worthiest(base, weighed)
         worth = dict(weighed)
         again = sum(walked.gaps) - sum(worth[run] for run in kept)
-        position = Position(place.topic, place.partition, base, _text(base, kept))
+        position = Position(place.topic, place.partition, base, text(base, kept))
         return PartitionPlan(
             place=place,
             span=span,
             tasks=walked.tasks,
-            answered=walked.tasks - len(unanswered),
+            answered=walked.tasks - len(unanswered) - walked.parked,
             sent_again=walked.sent_again,
             unknown=walked.unknown,
             unanswered=tuple(unanswered),
             again=again,
+            parked=walked.parked,
             oldest=walked.oldest,
             position=position,
         )
 
 
-def fitting(base: int, weighed: Sequence[tuple[Run, int]]) -> list[Run]:
+def worthiest(base: int, weighed: Sequence[tuple[Run, int]]) -> list[Run]:
     """As many of the runs as a map holds, those with the most tasks first: what is left out runs again.
 
     A run left out joins the gaps on both sides of it to one, which takes no more bytes than they did: so the more are
@@ -135,7 +151,7 @@ def fitting(base: int, weighed: Sequence[tuple[Run, int]]) -> list[Run]:
     return _runs(by_worth[:low])
 
 
-def _between(unanswered: Sequence[int], gaps: Sequence[int], end: int) -> list[tuple[Run, int]]:
+def weighed_between(unanswered: Sequence[int], gaps: Sequence[int], end: int) -> list[tuple[Run, int]]:
     """The runs behind each unanswered offset with the tasks in them."""
     ends = [*unanswered[1:], end] if unanswered else []
     return [
@@ -153,6 +169,6 @@ def _fits(base: int, runs: Sequence[Run]) -> bool:
     return sum(map_bytes(base, runs)) <= offset_map.RUNS_LIMIT
 
 
-def _text(base: int, runs: Sequence[Run]) -> str:
+def text(base: int, runs: Sequence[Run]) -> str:
     """Whole in the sense of ``exactly_once``: nobody of this group has finished anything that it leaves out."""
     return offset_map.encode_owned(base, runs, "") if runs else ""

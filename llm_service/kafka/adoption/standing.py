@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException
@@ -65,6 +65,11 @@ class GroupStanding:
             asked = [ConfluentPartition(topic, partition)]
             found = answers_of(self._reader.committed(asked, timeout=self._timeout_s))
         return found[0] if found else Committed(topic, partition, None, "")
+
+    def positions(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """What is committed in these, with its metadata; only those that have an offset. Raises DependencyUnavailable."""
+        found = {place: self.position(place.topic, place.partition) for place in places}
+        return {place: known for place, known in found.items() if known.offset is not None}
 
     def write(self, positions: Sequence[Position]) -> None:
         """Commit them.

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service.contract.record import Headers
+from llm_service.contract.retry import RetryNote, encode
 from llm_service.kafka.adoption.answers import Answers
-from llm_service.kafka.adoption.plan import PartitionPlan, Walk, fitting
+from llm_service.kafka.adoption.parked import Parked
+from llm_service.kafka.adoption.plan import PartitionPlan, Walk, worthiest
 from llm_service.kafka.offset_map import METADATA_LIMIT, Run, read
-from llm_service.kafka.port import KafkaMessage, TopicPartition
+from llm_service.kafka.offset_map import encode as encode_map
+from llm_service.kafka.port import Committed, KafkaMessage, TopicPartition
 from llm_service.kafka.scan import Scanned, Span
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -156,7 +159,7 @@ def test_the_runs_that_are_kept_fit(base: int, pairs: list[tuple[int, int, int]]
     for skip, length, tasks in pairs:
         weighed.append((Run(position + skip, position + skip + length), tasks))
         position += skip + length
-    kept = fitting(base, weighed)
+    kept = worthiest(base, weighed)
     assert set(kept) <= {run for run, _ in weighed}
     if len(kept) < sum(tasks > 0 for _, tasks in weighed):
         lightest = min(dict(weighed)[run] for run in kept)
@@ -227,3 +230,62 @@ def test_what_can_not_be_read_is_a_task_without_an_answer() -> None:
     walk = Walk({TopicPartition(TASKS, 0): Span(0, 1)}, Answers({}))
     walk.note(scanned(Said(TASKS, 0, 0, IDS[0], 1, 0), headers=(), value=b"no json"))
     assert walk.plans()[0].unanswered == (0,)
+
+
+# --- what waits on the retry topic --------------------------------------------------------------------
+
+RETRY = TopicPartition("retry", 0)
+
+
+def round_of(offset: int, run: int, number: int, *, group: str = "ours", at: int = 10) -> Scanned:
+    """A message of the retry topic about the task at ``run``."""
+    note = RetryNote(group, TASKS, 0, run, number, number, START, "rate_limited")
+    record = encode(note, IDS[run].encode(), b"{}", (("status", b"1"),))
+    message = KafkaMessage("retry", 0, offset, record.key, record.value, record.headers)
+    return Scanned(message, START + timedelta(seconds=at))
+
+
+def parked(*rounds: Scanned, answers: Answers | None = None, committed: Committed | None = None) -> Parked:
+    known = {} if committed is None else {RETRY: committed}
+    found = Parked("ours", {RETRY: Span(0, 20)}, known)
+    for one in rounds:
+        found.note(one, answers or Answers({}))
+    return found
+
+
+def answered(task: int, at: int) -> Answers:
+    answers = Answers({})
+    answers.note(scanned(Said(STATUS, 0, 0, IDS[task], 3, at)), shared=False)
+    return answers
+
+
+def test_a_task_that_waits_there_is_not_run_from_its_own_message() -> None:
+    found = parked(round_of(3, 1, 1), round_of(5, 2, 1, group="theirs"))
+    assert set(found.runs) == {(TASKS, 0, 1)}
+    walk = Walk({TopicPartition(TASKS, 0): Span(0, 3)}, Answers({}), found.runs)
+    for offset in range(3):
+        walk.note(scanned(Said(TASKS, 0, offset, IDS[offset], 1, 0)))
+    (plan,) = walk.plans()
+    assert (plan.tasks, plan.answered, plan.parked, plan.unanswered) == (3, 0, 1, (0, 2))
+    assert read(plan.position.metadata, 0).runs == (Run(1, 2),)
+
+
+def test_of_its_rounds_the_newest_holds_and_one_that_was_answered_after_it_is_over() -> None:
+    rounds = (round_of(3, 1, 1), round_of(7, 1, 2), round_of(9, 2, 1))
+    (position,) = parked(*rounds).positions()
+    assert (position.offset, position.metadata) == (7, "")
+    found = parked(*rounds, answers=answered(1, 11))
+    assert set(found.runs) == {(TASKS, 0, 2)}
+    assert found.positions()[0].offset == 9
+    assert set(parked(*rounds, answers=answered(1, 9)).runs) == {(TASKS, 0, 1), (TASKS, 0, 2)}
+    over = parked(round_of(7, 1, 2), round_of(8, 1, 1), answers=answered(1, 11))
+    assert not over.runs
+    assert over.positions()[0].offset == 20
+
+
+def test_what_the_group_has_done_there_is_over_and_its_offsets_are_left() -> None:
+    rounds = (round_of(3, 1, 1), round_of(7, 2, 1), round_of(9, 3, 1))
+    found = parked(*rounds, committed=Committed("retry", 0, 5, encode_map(5, [Run(8, 10)])))
+    assert set(found.runs) == {(TASKS, 0, 2)}
+    assert found.positions() == []
+    assert parked(round_of(3, 1, 1, group="theirs")).positions() == []
