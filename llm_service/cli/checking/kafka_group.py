@@ -69,8 +69,8 @@ class GroupReview:
             self._found.warning(
                 "new partitions",
                 f"nothing of partitions {which} was read yet; with KAFKA_AUTO_OFFSET_RESET=latest what is there is left out",
-                "Have it sent again once they are read, and set KAFKA_AUTO_OFFSET_RESET=earliest: new partitions are read from "
-                "their first message then.",
+                "Have it sent again once they are read; with KAFKA_AUTO_OFFSET_RESET=earliest new partitions are read from "
+                "their first message.",
             )
 
     def retries(self, places: Sequence[Place], topic: str | None) -> None:
