@@ -30,6 +30,13 @@ def taken(tracker: PartitionTracker, step: int = 1) -> int:
     return count
 
 
+def test_nothing_is_finished_or_open_before_anything_is_read() -> None:
+    tracker = PartitionTracker("t", 0, 4)
+    assert (tracker.epoch, tracker.highest_finished, tracker.room_ahead) == (4, -1, 0)
+    tracker.take(3)
+    assert [tracker.is_unfinished(offset) for offset in (2, 3)] == [False, True]
+
+
 # --- what may be started -------------------------------------------------------------------------
 
 
@@ -137,9 +144,10 @@ def test_a_log_that_begins_elsewhere_is_begun_anew_without_what_was_known(
     assert told(tracker).offset == first
 
 
-def test_a_gap_at_the_beginning_keeps_what_was_known() -> None:
+@pytest.mark.parametrize("first", [10, 11])
+def test_what_begins_where_it_was_left_or_behind_a_gap_keeps_what_was_known(first: int) -> None:
     tracker = PartitionTracker("t", 0, 1, [Run(12, 14)], 10, COUNTED)
-    tracker.arrived(11)
+    tracker.arrived(first)
     assert [tracker.take(offset) for offset in range(11, 15)] == [True, False, False, True]
     assert tracker.suspects is COUNTED
 
@@ -166,6 +174,19 @@ def test_side_by_side_as_many_are_taken_as_the_map_has_bytes() -> None:
     assert taken(PartitionTracker("t", 0, 1, start=0)) == RUNS_LIMIT - 2
 
 
+def test_where_nothing_was_known_there_is_as_much_room() -> None:
+    assert taken(PartitionTracker("t", 0, 1)) == RUNS_LIMIT - 2
+
+
+def test_what_is_read_again_from_further_below_takes_its_room() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=100)
+    assert tracker.take(0)
+    assert tracker.has_room(RUNS_LIMIT - 3)
+    for offset in range(1, RUNS_LIMIT - 2):
+        tracker.take(offset)
+    assert not tracker.has_room(RUNS_LIMIT - 2)
+
+
 def test_far_apart_as_many_are_taken_as_the_map_has_pairs() -> None:
     # A pair is a byte and, for a span between 2^14 and 2^21, three; one more for what comes next.
     assert taken(PartitionTracker("t", 0, 1, start=0), step=1000) == RUNS_LIMIT // 4
@@ -173,7 +194,7 @@ def test_far_apart_as_many_are_taken_as_the_map_has_pairs() -> None:
 
 def test_what_was_inherited_takes_its_room() -> None:
     # Its run takes five bytes (four to it, one for it), and as far away as it is a pair takes five.
-    far = PartitionTracker("t", 0, 1, [Run(10_000_000, 10_000_001)], 0)
+    far = PartitionTracker("t", 0, 1, [Run(2**21, 2**21 + 1)], 0)
     assert taken(far) == (RUNS_LIMIT - 5) // 5
 
 
@@ -200,9 +221,15 @@ def test_room_comes_back_as_the_lowest_finish() -> None:
     tracker.finish(1)
     assert not tracker.has_room(count), "the lowest is still there"
     tracker.finish(0)
-    assert tracker.has_room(count)
-    assert tracker.has_room(count + 1)
     assert not tracker.has_room(count + 2)
+    assert tracker.has_room(count + 1)
+
+
+def test_room_that_came_back_is_used_to_the_last() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=0)
+    count = taken(tracker)
+    tracker.finish(0)
+    assert tracker.has_room(count)
 
 
 def test_three_quarters_of_the_room_are_a_crowd_behind_the_lowest() -> None:
