@@ -10,6 +10,7 @@ from typing import Protocol
 
 from llm_service import events
 from llm_service.container.kafka import connection_config, own_lines
+from llm_service.kafka.bounded_transactions import BoundedTransactions
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.config import accepted, producer_properties
 from llm_service.kafka.dead_member import DeadMembers
@@ -49,6 +50,11 @@ class Delivery(Protocol):
         """Look whether the cluster can. Raises DependencyUnavailable, SettingsInvalid."""
         ...
 
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing can be settled for now; None where it can."""
+        ...
+
     def connect(
         self, publisher: Publisher, member: GroupMember, source: Callable[[], KafkaSource]
     ) -> tuple[Settler, Commits | None]:
@@ -83,6 +89,7 @@ def plain_properties(settings: Settings, facts: TopicFacts, news: KafkaNews) -> 
 
 class _AtLeastOnce:
     record_first = True
+    refusal = None
 
     def __init__(self, topics: OutcomeTopics, clock: Clock, observe: events.Observer) -> None:
         self._topics = topics
@@ -123,8 +130,14 @@ class _ExactlyOnce:
         extra = dict(connection.producer_extra)
         self._producer_config = transactional_properties(properties, self._id, extra)
         self._reader_config = committed_properties(connection.properties(), kafka.group_id)
-        self._port = TransactionalProducer(self._producer_config, self._reader_config)
+        self._port = BoundedTransactions(
+            lambda: TransactionalProducer(self._producer_config, self._reader_config)
+        )
         self._settler: ExactlyOnceSettler | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        return self._port.refusal
 
     async def open(self) -> None:
         with accepted():

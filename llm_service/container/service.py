@@ -116,6 +116,7 @@ class Service:
         self._intake: TaskIntake | None = None
         self._ended: asyncio.Future[None] | None = None
         self._refusal: Callable[[], str | None] = lambda: None
+        self._unsettled: Callable[[], str | None] = lambda: None
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -173,6 +174,7 @@ class Service:
                 on_trouble,
             )
         self._refusal = lambda: consumer.refusal or source.refusal
+        self._unsettled = lambda: delivery.refusal
         settler, commits = delivery.connect(publisher, consumer, lambda: source)
         sink = KafkaStatusSink(publisher, facts.status)
         recall = partial(Recall, self.ledger, record_first=delivery.record_first)
@@ -316,6 +318,11 @@ class Service:
     def refusal(self) -> str | None:
         """Why the group lets this worker read nothing, None where it does."""
         return self._refusal()
+
+    @property
+    def unsettled(self) -> str | None:
+        """Why outcomes can't be settled for now, None where they can."""
+        return self._unsettled()
 
     @property
     def taken(self) -> int:

@@ -38,6 +38,8 @@ class ServiceView:
             reasons.append(f"no tasks are taken: {service.letter_stop.reason}")
         if service.refusal is not None:
             reasons.append(f"kafka: the group lets this worker read nothing: {service.refusal}")
+        if service.unsettled is not None:
+            reasons.append(f"kafka: nothing is settled: {service.unsettled}")
         return reasons
 
     def consumer_silence_s(self) -> float | None:
