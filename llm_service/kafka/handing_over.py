@@ -143,8 +143,8 @@ class HandingOver:
     def _is_granted(self, place: TopicPartition, tracker: PartitionTracker, offset: int) -> bool:
         is_quiet = tracker.suspects.end <= offset
         if not tracker.may_start(offset) or (is_quiet and tracker.room_ahead < AHEAD // 2):
-            furthest = offset + AHEAD if is_quiet else self._furthest(place, tracker)
-            if tracker.reach(furthest):
+            furthest = self._furthest(place, tracker)
+            if tracker.reach(max(furthest, offset + AHEAD) if is_quiet else furthest):
                 self._commits.urge(place)
         return tracker.may_start(offset)
 
