@@ -49,7 +49,7 @@ class ConsumerPolicy:
     takeover_patience_s: float = 5.0
     """After so long without an answer a partition starts without its map: repeated work, no lost one."""
     revoke_timeout_s: float = 2.0
-    poison_takeovers: int = 5
+    poison_takeovers: int = 6
     """A message is not run any more that so many processes may have died of."""
     asking_timeout_s: float = 0.005
     """While messages wait for a word of the brokers, which comes in some milliseconds, or for others to finish."""

@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-# From so many unclean takeovers on a message runs alone: the first may be anybody's, a machine's or a deployment's.
-ALONE_FROM = 2
-# So far ahead of what is taken it is written that messages may be started, where nobody is suspect, and asked for more at
-# half of it: a write takes some 10 ms, so 700 messages a second of a partition wait for none. The count of the first
-# unclean takeover is too wide by this, and a second one soon after makes suspects of those that run then: they have long
-# left this range where messages take seconds and workers are killed every few seconds. (1,000 had a storm of kills work one
-# by one from its second minute on.)
-AHEAD = 16
+# From so many unclean takeovers on a message runs alone. Under a storm of kills the first is anybody's and the second that of
+# many: where suspects run alone from the second on, workers killed every few seconds come to do nothing else.
+ALONE_FROM = 3
+# So far ahead of what is here it is written that messages may be started, where nobody is suspect, and asked for more at
+# half of it: a lone message waits for no write, and what is here is written at once anyway. The count of the first unclean
+# takeover is too wide by this; with 1,000 most of a backlog had a count.
+AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,13 @@ class WorkerSettings(Group):
         description="Finished tasks that are remembered to answer repeats; what is in flight is always remembered.",
     )
     poison_max_takeovers: int = Field(
-        default=5,
+        default=6,
         validation_alias="POISON_MAX_TAKEOVERS",
-        # Two of them are counted for all that ran beside it; from then on it runs alone, and one is what it did itself.
-        ge=3,
+        # Three of them are counted for all that ran beside it; from then on it runs alone, and one is what it did itself.
+        ge=4,
         le=100,
         description="A task that was running each of so many times when a worker ended without a word (out of memory, "
-        "kill -9, power) is not run again: FAILED and dead letter, code poison. From the second time on it runs alone.",
+        "kill -9, power) is not run again: FAILED and dead letter, code poison. From the third time on it runs alone.",
     )
     worker_id: str = Field(
         default_factory=_own_worker_id,
