@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-# From so many unclean takeovers on a message runs alone. Under a storm of kills the first is anybody's and the second that of
-# many: where suspects run alone from the second on, workers killed every few seconds come to do nothing else.
+# From so many unclean takeovers on a message runs alone. Under a storm of kills the first is anybody's and the second that
+# of many: where suspects run alone from the second on, workers killed every few seconds come to do nothing else.
 ALONE_FROM = 3
 # So far ahead of what is here it is written that messages may be started, where nobody is suspect, and asked for more at
 # half of it: a lone message waits for no write, and what is here is written at once anyway. The count of the first unclean
