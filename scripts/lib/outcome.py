@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ class Outcome:
     @property
     def failed(self) -> bool:
         return self.result == "FAILED"
+
+
+def seeds_note(totals: Path, wanted: int, seconds: int) -> str:
+    """How much of the simulation was run, by the totals that it left; an end before its end is said."""
+    ran = json.loads(totals.read_text())["seeds"] if totals.exists() else 0
+    return f"{ran:,} seeds" if ran >= wanted else f"ONLY {ran:,} of {wanted:,} seeds within {seconds} s"
 
 
 def read_report(path: Path) -> Mapping[str, Counts]:

@@ -50,6 +50,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=None, metavar="S", help="begin no seed after so long"
     )
+    parser.add_argument(
+        "--least", type=int, default=0, metavar="N", help="fewer seeds, for whatever reason, are a failure"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--json", action="store_true", help="the totals as one JSON object on stdout")
     return parser.parse_args(arguments)
@@ -136,11 +139,16 @@ def _conclude(totals: Totals, options: argparse.Namespace, seconds: float) -> in
             print(f"{totals.hits[kind]:9}  {kind}")
         print(
             f"{totals.seeds} seeds, {totals.tasks} messages, {totals.virtual_s / 3600:.1f} hours of virtual time "
-            f"in {seconds:.0f} s; {len(totals.failed)} seeds failed{_named(totals)}"
+            f"in {seconds:.0f} s ({totals.cpu_s / max(totals.seeds, 1):.2f} CPU-seconds a seed); "
+            f"{len(totals.failed)} seeds failed{_named(totals)}"
         )
+    if totals.seeds < _ENOUGH:
+        print(f"too few seeds to say that a kind is never hit: that takes {_ENOUGH:,}", file=sys.stderr)
+    if totals.seeds < options.least:
+        print(f"only {totals.seeds} seeds were run: {options.least} are the least", file=sys.stderr)
     for kind in never:
         print(f"never hit in {totals.seeds} seeds: {kind}", file=sys.stderr)
-    return int(bool(totals.failed or never))
+    return int(bool(totals.failed or never or totals.seeds < options.least))
 
 
 def _named(totals: Totals) -> str:

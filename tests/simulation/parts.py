@@ -20,6 +20,7 @@ class Totals:
     seeds: int = 0
     tasks: int = 0
     virtual_s: float = 0.0
+    cpu_s: float = 0.0
     hits: Counter[str] = field(default_factory=Counter)
     failed: dict[int, list[str]] = field(default_factory=dict)
     """The seeds that failed, with their failures."""
@@ -28,6 +29,7 @@ class Totals:
         self.seeds += 1
         self.tasks += tasks
         self.virtual_s += report.seconds
+        self.cpu_s += report.cpu_s
         self.hits.update(report.hits)
         if report.failures:
             self.failed[report.seed] = report.failures
@@ -37,6 +39,7 @@ class Totals:
             "seeds": self.seeds,
             "tasks": self.tasks,
             "virtual_seconds": round(self.virtual_s),
+            "cpu_seconds": round(self.cpu_s, 1),
             "hits": dict(sorted(self.hits.items())),
             "failed": {str(seed): failures for seed, failures in sorted(self.failed.items())},
         }
@@ -51,6 +54,7 @@ class Totals:
             kept["seeds"],
             kept["tasks"],
             kept["virtual_seconds"],
+            kept["cpu_seconds"],
             Counter(kept["hits"]),
             {int(seed): failures for seed, failures in kept["failed"].items()},
         )

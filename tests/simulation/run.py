@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -49,6 +50,8 @@ class Report:
     trace: str
     seconds: float
     """Of virtual time."""
+    cpu_s: float = 0.0
+    """Of the processor's: what it costs on a machine that has nothing else to do."""
     scenario: str = ""
     shown: list[str] = field(default_factory=list)
 
@@ -173,16 +176,24 @@ class Run:
 
 def run_seed(seed: int, wish: Wish = Wish()) -> Report:
     """Run it and judge it; an error on the way is a failure of the seed."""
+    began = time.process_time()
     with _swept():
-        run = Run(seed, wish)
-        try:
-            run.go()
-        except AssertionError as broken:
-            run.failures.append(str(broken))
-        except Exception as error:
-            frames = "".join(traceback.format_tb(error.__traceback__)[-6:])
-            run.failures.append(f"the simulation failed: {type(error).__name__}: {error}\n{frames}")
-        run.abandon()
+        # By a function of its own: what it made is garbage when the sweep begins.
+        report = _judged(seed, wish)
+    report.cpu_s = time.process_time() - began
+    return report
+
+
+def _judged(seed: int, wish: Wish) -> Report:
+    run = Run(seed, wish)
+    try:
+        run.go()
+    except AssertionError as broken:
+        run.failures.append(str(broken))
+    except Exception as error:
+        frames = "".join(traceback.format_tb(error.__traceback__)[-6:])
+        run.failures.append(f"the simulation failed: {type(error).__name__}: {error}\n{frames}")
+    run.abandon()
     scenario = run.scenario
     return Report(
         seed,
@@ -190,9 +201,9 @@ def run_seed(seed: int, wish: Wish = Wish()) -> Report:
         run.world.hits,
         run.world.trace,
         run.world.now,
-        f"{scenario.mode}, {scenario.protocol}, {scenario.workers} workers of {scenario.pool}, "
+        scenario=f"{scenario.mode}, {scenario.protocol}, {scenario.workers} workers of {scenario.pool}, "
         f"{scenario.partitions} partitions, {len(scenario.sent)} messages",
-        list(run.world.shown) if run.failures else [],
+        shown=list(run.world.shown) if run.failures else [],
     )
 
 
@@ -201,6 +212,8 @@ def _swept() -> Iterator[None]:
     """Nothing is collected while it runs, and what killed processes left is swept away without a word."""
     was_enabled, hook = gc.isenabled(), sys.unraisablehook
     gc.disable()
+    # The sweep at the end looks at what this run made, not at every module and test there is.
+    gc.freeze()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -209,5 +222,6 @@ def _swept() -> Iterator[None]:
             gc.collect()
     finally:
         sys.unraisablehook = hook
+        gc.unfreeze()
         if was_enabled:
             gc.enable()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.outcome import Counts, Outcome, read_report
+from scripts.lib.outcome import Counts, Outcome, read_report, seeds_note
 from scripts.lib.pytest_run import PytestRun
 from scripts.lib.summary import show
 
@@ -17,6 +17,15 @@ _REPORT = """<testsuites><testsuite>
 <testcase classname="tests.contract.test_store" name="test_c[minio]" time="2"><skipped message="x"/></testcase>
 <testcase classname="" name="tests.integration.test_broken" time="0"><error message="x"/></testcase>
 </testsuite></testsuites>"""
+
+
+def test_a_simulation_that_ended_early_is_said(tmp_path: Path) -> None:
+    totals = tmp_path / "simulation.json"
+    assert seeds_note(totals, 2_000, 300) == "ONLY 0 of 2,000 seeds within 300 s"
+    totals.write_text('{"seeds": 1204}')
+    assert seeds_note(totals, 2_000, 300) == "ONLY 1,204 of 2,000 seeds within 300 s"
+    totals.write_text('{"seeds": 2000}')
+    assert seeds_note(totals, 2_000, 300) == "2,000 seeds"
 
 
 def test_tests_are_counted_by_folder(tmp_path: Path) -> None:
