@@ -151,7 +151,7 @@ class ConsumerLoop:
         """Commit what is finished and leave the group."""
         try:
             self._commits.renew(self._trackers)
-            self._commits.leave(self._trackers.keys(), self._trackers)
+            self._commits.leave(self._known(self._trackers), self._trackers)
         finally:
             self._port.close()
 
@@ -310,7 +310,7 @@ class ConsumerLoop:
         epochs = self._epochs_of(partitions)
         if epochs:
             self._downstream.revoke(epochs, self._policy.revoke_timeout_s)
-        self._commits.leave([place for place in partitions if place in self._trackers], self._trackers)
+        self._commits.leave(self._known(partitions), self._trackers)
         self._drop(partitions, lost=False)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
@@ -322,6 +322,10 @@ class ConsumerLoop:
 
     def on_commit(self, positions: Sequence[Position], error: str | None) -> None:
         self._commits.answered(positions, error, self._trackers)
+
+    def _known(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Those that started, without logs that may be others by now: of these nothing more is written."""
+        return [place for place in partitions if place in self._trackers and self._logs.reaches(place)]
 
     def _epochs_of(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {place: self._trackers[place].epoch for place in partitions if place in self._trackers}

@@ -101,6 +101,12 @@ class LogWatch:
         reading.next = message.offset + 1
         return False
 
+    def reaches(self, place: TopicPartition) -> bool:
+        """Whether the log goes as far as what was read of it, by what the client was told last."""
+        reading, known = self._readings.get(place), self._ask(place, 0)
+        behind = None if reading is None else reading.behind
+        return behind is None or known is None or known.end >= behind
+
     def look(self) -> tuple[list[Lost], list[tuple[TopicPartition, int]]]:
         """Once a second: what was lost, and which logs have begun anew without a message yet, and where they begin."""
         now = self._monotonic()

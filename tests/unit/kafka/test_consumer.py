@@ -278,6 +278,21 @@ def test_a_log_that_begins_anew_is_tracked_anew_and_what_runs_of_the_old_one_fin
     assert rig.port.committed_offset(0) == 2
 
 
+def test_a_stop_writes_nothing_for_a_log_that_ends_before_what_was_read() -> None:
+    rig = Rig()
+    known = Extent(0, 12)
+    rig.loop.watch_logs(lambda _, __: known)
+    rig.port.assign(0)
+    rig.port.feed(0, 10, 11)
+    rig.step(2)
+    rig.finish(10, 11)
+    rig.step(2)
+    rig.port.stored.clear()
+    known = Extent(0, 0)
+    rig.loop.close()
+    assert not rig.port.stored
+
+
 def test_a_log_that_begins_anew_without_a_message_is_committed_from_its_beginning() -> None:
     rig = Rig()
     known = Extent(0, 13)
