@@ -18,6 +18,8 @@ CREW = 3
 # Between two steps: tasks of both versions are under way beside each other.
 _BETWEEN_S = 4.0
 _REFUSED_S = 60.0
+# Of why a course broke off: the first lines name the worker's own reason.
+_SAID_CHARS = 1500
 _POOL = {"WORKER_MAX_CONCURRENT_TASKS": "10"}
 
 
@@ -153,6 +155,8 @@ async def play(name: str, old: Path, stage: Stage, seed: int, say: Callable[[str
             sending = asyncio.create_task(load.run())
             try:
                 await course(crew, old)
+            except AssertionError as error:  # a worker that does not become ready
+                result.wrong.append(f"not played to its end: {error}"[:_SAID_CHARS])
             finally:
                 load.stop()
                 await sending
