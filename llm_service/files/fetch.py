@@ -150,7 +150,7 @@ class Fetcher:
     def _download(
         self, info: ObjectInfo, target: Path, give_up_at: float, cancelled: threading.Event
     ) -> None:
-        with self._store.open(info) as chunks, target.open("wb", buffering=0) as file:
+        with self._store.open(info) as chunks, _opened(target) as file:
             received = 0
             for chunk in chunks:
                 _stop_if(cancelled, info)
@@ -172,6 +172,11 @@ def _stop_if(cancelled: threading.Event, info: ObjectInfo) -> None:
     """End a thread whose result nobody waits for."""
     if cancelled.is_set():
         raise FileIncomplete(f"reading {_shown(info)} was cancelled")
+
+
+def _opened(target: Path) -> FileIO:
+    with work_folder_errors():
+        return target.open("wb", buffering=0)
 
 
 def _write(file: FileIO, chunk: bytes) -> None:

@@ -27,6 +27,7 @@ from llm_service.resilience.gate import Gate, HealthCheck, Pass, Waiting
 from llm_service.resilience.limits import ConcurrencyLimit
 from llm_service.resilience.retry import Backoff, RetryPolicy, retrying
 from llm_service.resilience.retry_after import bounded
+from llm_service.resilience.shortage import MachineShort, shortage
 
 # A hold after 429 that is shorter is part of a busy provider's day.
 _MOMENT_S = 5.0
@@ -203,6 +204,10 @@ class Guard:
                 raise
             raise self._broken("a cancellation of its own") from None
         except Exception as error:
+            if (short := shortage(error)) is not None:
+                raise MachineShort(
+                    f"The provider {self.provider.name} could not be asked: {short}."
+                ) from None
             raise self._broken(type(error).__name__) from None
 
     def _learn(self, error: ProviderError, entry: Pass) -> None:

@@ -23,6 +23,7 @@ from llm_service.errors import (
 )
 from llm_service.providers.transport import Timeouts
 from llm_service.resilience.retry_after import parse_retry_after
+from llm_service.resilience.shortage import MachineShort, shortage
 
 EXCERPT_CHARS = 200
 """Enough for a vendor's sentence; a status event is no place for a page of HTML."""
@@ -70,6 +71,8 @@ def from_transport(error: httpx.HTTPError, vendor: str, origin: str, timeouts: T
         return silent(vendor, timeouts)
     if isinstance(error, httpx.ReadError | httpx.CloseError | httpx.RemoteProtocolError):
         return ProviderStreamCut(f"{vendor} closed the connection before the end of its answer.")
+    if isinstance(error, httpx.ConnectError) and (short := shortage(error)) is not None:
+        return MachineShort(f"No connection to {vendor} could be opened: {short}.")
     if isinstance(error, httpx.TimeoutException | httpx.NetworkError):
         return ProviderUnavailable(_not_sent(error, vendor, origin, timeouts))
     # What is left says that the answer follows no protocol (wrong content type, bytes that don't decode),

@@ -36,6 +36,7 @@ from llm_service.providers.protocol import Capabilities, Completion, CompletionR
 from llm_service.providers.registry import ProviderContext
 from llm_service.providers.transport import Timeouts
 from llm_service.resilience.clock import Clock
+from llm_service.resilience.shortage import MachineShort, shortage
 
 VENDOR = "Ollama"
 
@@ -176,7 +177,9 @@ class OllamaProvider:
             raise from_transport(error, VENDOR, address, self._options.timeouts) from None
         except TimeoutError:
             raise silent(VENDOR, self._options.timeouts) from None
-        except ConnectionError:  # the client's own word for httpx.ConnectError
+        except ConnectionError as error:  # the client's own word for httpx.ConnectError
+            if (short := shortage(error)) is not None:
+                raise MachineShort(f"No connection to Ollama could be opened: {short}.") from None
             raise ProviderUnavailable(
                 "Ollama can't be reached; check OLLAMA_BASE_URL and that it runs."
             ) from None

@@ -10,6 +10,7 @@ from llm_service.contract.status import Processing
 from llm_service.contract.task import Task
 from llm_service.errors import DeadlineExceeded, PublishFailed, ServiceError, TopicNotWritable
 from llm_service.resilience.deadline import Deadline
+from llm_service.resilience.shortage import MachineShort, shortage
 from llm_service.tasks.course import Stage
 from llm_service.tasks.ending import failed, succeeded
 from llm_service.tasks.outcome import Decided
@@ -60,7 +61,10 @@ class Attempts:
             if isinstance(task, Task):
                 going = self._tools.rounds.after(case.delivery, task, error)
         except Exception as bug:
-            failure = failed(self.crashed(case, bug), provider, self._elapsed_ms(began))
+            crash = self.crashed(case, bug)
+            failure = failed(crash, provider, self._elapsed_ms(began))
+            if isinstance(task, Task):
+                going = self._tools.rounds.after(case.delivery, task, crash)
         case.course.stage = Stage.DECIDED
         if going is not None:
             return Decided(Outcome(retry=going.record), failure, going=going)
@@ -70,7 +74,8 @@ class Attempts:
         """For the log alone: where it happened and of what type. The bug's own words may quote the document."""
         frames = "".join(traceback.format_tb(bug.__traceback__)[-_FRAMES:])
         self._tools.observe(events.TaskCrashed(case.ref, f"{frames}{type(bug).__name__}"))
-        return ServiceError()
+        short = shortage(bug)
+        return ServiceError() if short is None else MachineShort(f"The task could not be worked on: {short}.")
 
     def _plan(self, task: Task) -> Plan:
         tools = self._tools

@@ -78,7 +78,7 @@ class Files(Protocol):
         ...
 
     async def to_text(self, file: LocalFile) -> str:
-        """Raises DocumentUnsupported, DocumentUnreadable, DocumentTooCostly."""
+        """Raises DocumentUnsupported, DocumentUnreadable, DocumentTooCostly, ConversionUnavailable."""
         ...
 
 

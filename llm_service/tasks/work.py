@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from llm_service import events
 from llm_service.contract.task import Task, TaskFile
@@ -34,9 +35,11 @@ from llm_service.providers.protocol import (
 )
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
+from llm_service.resilience.shortage import shortage
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Files
 
+T = TypeVar("T")
 Pause = Callable[[], AbstractAsyncContextManager[None]]
 _Complete = Callable[[CompletionRequest, Deadline, Pause], Awaitable[Completion]]
 
@@ -130,19 +133,26 @@ class Work:
         if file.content_type in able.upload_types | able.picture_types:
             return Document(file.name, file.content_type, path=file.path, size=file.size)
         with self._stage(ref, "convert"):
-            text = await self._files.to_text(file)
+            text = await self._patiently(partial(self._files.to_text, file), pause)
         return Document(file.name, file.content_type, text=text, size=file.size)
 
     async def _fetched(self, wanted: TaskFile, stack: AsyncExitStack, pause: Pause) -> LocalFile:
         """The file, for as long as ``stack`` lasts."""
+        return await self._patiently(
+            lambda: stack.enter_async_context(self._files.fetch(wanted.path, wanted.name)), pause
+        )
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]], pause: Pause) -> T:
+        """Again while that can help. What is not the file's fault is waited for; a file that comes broken is not asked
+        for without end.
+        """
         failures = 0
         delay = self._retries.first_delay_s
         while True:
             try:
-                return await stack.enter_async_context(self._files.fetch(wanted.path, wanted.name))
+                return await act()
             except FileError as error:
-                # A store that is away is waited for; a file that comes broken is not asked for without end.
-                failures += not isinstance(error, StoreUnavailable)
+                failures += not (isinstance(error, StoreUnavailable) or shortage(error) is not None)
                 if not error.retryable or failures > self._retries.max_retries:
                     raise
             async with pause():

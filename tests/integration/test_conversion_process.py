@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from llm_service.files.conversion.converter import Converter
 from llm_service.files.conversion.kinds import Kind
 from llm_service.files.conversion.policy import ConversionPolicy
 from llm_service.files.store import LocalFile
+from llm_service.resilience.shortage import shortage
 from tests.unit.files import documents
 
 POLICY = ConversionPolicy(timeout_s=20, memory_bytes=300_000_000, cpu_s=10)
@@ -154,6 +156,25 @@ def test_nothing_leaves_a_confined_process() -> None:
             canary.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 canary.accept()
+
+
+async def test_no_descriptor_for_a_child_or_for_its_document_is_no_fault_of_the_document(
+    converter: Converter, text: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for module, name in ((subprocess, "Popen"), (socket, "socketpair"), (socket, "send_fds")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, short)
+            with pytest.raises(ConversionUnavailable) as raised:
+                await converter.to_text(text)
+        assert raised.value.retryable
+        assert "descriptor" in (shortage(raised.value) or "")
+        assert await converter.to_text(text) == "text"
+        for child in children():
+            child.kill()
+            child.wait(10)
 
 
 async def test_a_child_killed_once_costs_its_document_nothing(

@@ -131,6 +131,12 @@ class ChildProcess:
             ) from error
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise self._death(file, await self.wait()) from error
+        except OSError as error:
+            # The document did not get there; what did is not known, so the child is not used again.
+            self.kill()
+            raise ConversionUnavailable(
+                f"{file.name!r} could not be handed to the process for documents: {error.strerror}"
+            ) from error
         self._converted += 1
         self._has_grown = reply.worn_out
         if reply.verdict == Verdict.TEXT:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,6 +28,7 @@ from llm_service.errors import (
 )
 from llm_service.files.fetch import Fetcher, FetchPolicy
 from llm_service.files.store import ObjectInfo
+from llm_service.resilience.shortage import shortage
 from tests.manual_clock import ManualClock
 
 POLICY = FetchPolicy("documents", frozenset({"archive"}), max_bytes=1000, total_timeout_s=60)
@@ -294,6 +297,21 @@ async def test_a_full_disk_is_named_and_can_be_retried(
     assert isinstance(error, WorkFolderUnavailable)
     assert "No space left on device" in error.message
     assert error.retryable
+
+
+async def test_no_descriptor_left_for_the_file_is_named_and_can_be_retried(
+    fetcher: Fetcher, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    store.add("a", b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        error = await refused(fetcher, "a")
+    assert isinstance(error, WorkFolderUnavailable)
+    assert error.retryable
+    assert "descriptor" in (shortage(error) or "")
 
 
 def _hold(release: threading.Event) -> None:

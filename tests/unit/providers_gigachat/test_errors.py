@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from datetime import UTC, datetime
 
@@ -55,6 +56,17 @@ def test_a_failed_connection_is_an_outage_only_before_the_request_was_sent(
     error: httpx.HTTPError, kind: type[ProviderError]
 ) -> None:
     assert type(from_transport(error, "Vendor", "host:1", LIMITS)) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "is_ours"), [(errno.EMFILE, True), (errno.ENOBUFS, True), (errno.ECONNREFUSED, False)]
+)
+def test_what_this_machine_is_short_of_is_not_the_vendors_outage(code: int, *, is_ours: bool) -> None:
+    """As anyio and httpcore wrap it."""
+    error, inner = httpx.ConnectError(""), OSError("All connection attempts failed")
+    error.__cause__, inner.__cause__ = inner, OSError(code, "as the kernel says it")
+    found = from_transport(error, "Vendor", "host:1", LIMITS)
+    assert (found.retryable, found.spent, found.trips) == (True, False, not is_ours)
 
 
 def test_an_untrusted_certificate_is_named_as_such() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from itertools import pairwise
 
@@ -256,3 +257,21 @@ async def test_closing_ends_what_runs_for_those_who_wait() -> None:
     await bench.guard.close()
     assert bench.provider.closed
     assert bench.clock.sleepers == 0
+
+
+@pytest.mark.parametrize("short", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC])
+async def test_what_this_machine_is_short_of_ends_no_task_and_opens_no_breaker(short: int) -> None:
+    """A file that can't be opened for the upload, say: the client's raw error, which no provider declares."""
+    bench = Bench()
+    bench.provider.script = [OSError(short, "as the kernel says it")] * 12
+    assert (await bench.clock.run(bench.complete())).text == "answer"
+    assert bench.states == []
+    assert {code for code in bench.codes if code != "success"} == {"provider_unavailable"}
+    bench.assert_nothing_is_held()
+
+
+async def test_another_error_of_the_system_is_a_bug_as_before() -> None:
+    bench = Bench()
+    bench.provider.script = [OSError(errno.EIO, "Input/output error")]
+    with pytest.raises(ProviderError, match="a bug in it"):
+        await bench.clock.run(bench.complete())

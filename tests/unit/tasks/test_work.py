@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 
 import pytest
 
 from llm_service.errors import (
+    ConversionUnavailable,
     DocumentUnreadable,
+    FileError,
     FileIncomplete,
     StoreUnavailable,
+    WorkFolderUnavailable,
 )
 from llm_service.providers.protocol import FinishReason
 from tests.unit.tasks.bench import Bench, body, code, completion
@@ -76,9 +80,46 @@ async def test_what_is_wrong_with_a_later_file_is_not_taken_for_the_first_ones(p
 async def test_a_retryable_failure_behind_the_fetch_asks_for_no_file_again() -> None:
     bench = Bench()
     bench.files.there = {"a": "text"}
-    bench.files.conversion = [StoreUnavailable("not the store's fault")]
-    assert (await ended(bench, storage_path="a"))[0] == "store_unavailable"
+    bench.files.conversion = [ConversionUnavailable("no process")] * 2
+    assert (await ended(bench, storage_path="a"))[0] == "success"
     assert bench.files.asked == ["a"]
+
+
+async def test_a_process_that_never_starts_is_not_asked_for_without_end() -> None:
+    bench = Bench()
+    bench.files.there = {"a": "text"}
+    bench.files.conversion = [ConversionUnavailable("no process")] * 9
+    assert (await ended(bench, storage_path="a"))[0] == "conversion_unavailable"
+    assert len(bench.files.conversion) == 6
+
+
+@pytest.mark.parametrize("short", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC])
+async def test_what_the_machine_is_short_of_is_waited_for_without_a_slot(short: int) -> None:
+    bench = Bench(pool=1)
+    bench.files.there = {"a": "text"}
+    bench.files.script["a"] = [caused(WorkFolderUnavailable(), short) for _ in range(12)]
+    bench.files.conversion = [caused(ConversionUnavailable(), short) for _ in range(12)]
+    task = bench.start(bench.delivery({"storage_path": "a"}))
+    await bench.clock.advance(3.0)
+    assert (bench.pool.active, bench.pool.blocked) == (0, 1)
+    await bench.clock.run(asyncio.wait_for(task, None))
+    assert code(bench.settler.outcomes[0]) == "success"
+    bench.assert_at_rest()
+
+
+@pytest.mark.parametrize(
+    ("short", "how"), [(errno.EMFILE, "provider_unavailable"), (errno.EIO, "internal_error")]
+)
+async def test_only_a_crash_for_lack_of_something_may_be_well_later(short: int, how: str) -> None:
+    bench = Bench()
+    bench.files.there = {"a": "text"}
+    bench.files.conversion = [OSError(short, "as the kernel says it")]
+    assert (await ended(bench, storage_path="a"))[0] == how
+
+
+def caused(error: FileError, code: int) -> FileError:
+    error.__cause__ = OSError(code, "as the kernel says it")
+    return error
 
 
 async def test_a_document_that_can_not_be_read_is_never_asked_about() -> None:
