@@ -27,7 +27,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     first = rows[0]
     parts = [
         _HEAD,
-        f"Commit {first['commit']}, {first['date']}, {first['machine']}, `{first['command']}`:\n",
+        f"{first['date']}, {first['machine']}, `{first['command']}`, each module at the commit that is named:\n",
         _table(rows),
         "## What survived\n",
         *(_survivors(row) for row in rows if row["survivors"]),
@@ -45,12 +45,12 @@ def read_rows(text: str) -> list[dict[str, Any]]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        "| Module | Mutants | Found | of them by time | Survived | Found, % |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| Module | Commit | Mutants | Found | of them by time | Survived | Found, % |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     totals = [sum(row[name] for row in rows) for name in ("mutants", "found", "timeouts", "survived")]
-    named = [(f"`{row['path']}`", *_numbers(row)) for row in rows]
-    for name, *numbers in [*named, ("All", *totals)]:
+    named = [(f"`{row['path']}` | {row['commit']}", *_numbers(row)) for row in rows]
+    for name, *numbers in [*named, ("All |", *totals)]:
         cells = " | ".join(map(str, numbers))
         lines.append(f"| {name} | {cells} | {100 * numbers[1] / numbers[0]:.1f} |")
     return "\n".join(lines) + "\n"
@@ -61,10 +61,12 @@ def _numbers(row: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _survivors(row: Mapping[str, Any]) -> str:
-    parts = [f"### `{row['path']}`\n"]
-    for one in row["survivors"]:
-        reached = "" if one["reached"] else " (no test reaches it)"
-        why = one["why"] or "**not explained yet**"
-        parts.append(f"`{one['in']}`{reached}: {why}\n")
-        parts.append(f"```diff\n- {one['was']}\n+ {one['became']}\n```\n")
-    return "\n".join(parts)
+    items = [_survivor(one) for one in row["survivors"]]
+    return "\n".join([f"### `{row['path']}`\n", *items]) + "\n"
+
+
+def _survivor(one: Mapping[str, Any]) -> str:
+    """No fenced block: the blocks of the pages are executed by a test."""
+    reached = "" if one["reached"] else " (no test reaches it)"
+    why = one["why"] or "**Not explained yet.**"
+    return f"- `{one['in']}`{reached}: `{one['was']}` became `{one['became']}`. {why}"

@@ -69,14 +69,14 @@ def row(why: str | None) -> str:
 
 def test_the_page_has_the_numbers_and_each_survivor_with_its_reason() -> None:
     text = page(read_rows(row("sizes are whole") + "\n" + row("sizes are whole") + "\n"))
-    assert "Commit abc1234, 2026-01-02, 2 shared cores, `./scripts/mutate --json`" in text
-    assert "| `llm_service/kafka/grouping.py` | 40 | 39 | 2 | 1 | 97.5 |" in text
-    assert "| All | 80 | 78 | 4 | 2 | 97.5 |" in text
-    assert "`Grouping.halve`: sizes are whole\n\n```diff\n- a // 2\n+ a / 2\n```" in text
+    assert "2026-01-02, 2 shared cores, `./scripts/mutate --json`" in text
+    assert "| `llm_service/kafka/grouping.py` | abc1234 | 40 | 39 | 2 | 1 | 97.5 |" in text
+    assert "| All | | 80 | 78 | 4 | 2 | 97.5 |" in text
+    assert "- `Grouping.halve`: `a // 2` became `a / 2`. sizes are whole\n" in text
 
 
 def test_what_nobody_has_explained_is_said_so() -> None:
-    assert "**not explained yet**" in page(read_rows(row(None)))
+    assert "**Not explained yet.**" in page(read_rows(row(None)))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "no JSON"])
