@@ -102,10 +102,16 @@ class LogWatch:
         return False
 
     def reaches(self, place: TopicPartition) -> bool:
-        """Whether the log goes as far as what was read of it, by what the client was told last."""
-        reading, known = self._readings.get(place), self._ask(place, 0)
+        """Whether the log goes as far as what was read of it; true in doubt.
+
+        The client may remember the end from when it had the partition before, so that its leader is asked too.
+        """
+        reading = self._readings.get(place)
         behind = None if reading is None else reading.behind
-        return behind is None or known is None or known.end >= behind
+        if behind is None or (known := self._ask(place, 0)) is None or known.end >= behind:
+            return True
+        asked = self._ask(place, _ASK_S)
+        return asked is None or asked.end >= behind
 
     def look(self) -> tuple[list[Lost], list[tuple[TopicPartition, int]]]:
         """Once a second: what was lost, and which logs have begun anew without a message yet, and where they begin."""

@@ -99,6 +99,18 @@ def test_a_gap_in_a_log_that_reaches_back_is_of_markers_and_one_offset_is_not_as
     assert rig.look()[0] == [], "what was read is no loss when it is deleted"
 
 
+def test_what_the_client_remembers_of_a_partition_that_came_back_is_no_reason_to_doubt_its_log(
+    rig: Rig,
+) -> None:
+    rig.watch.begin(PLACE, 54, ())
+    rig.known = Extent(0, 40)
+    assert rig.watch.reaches(PLACE), "nobody has answered"
+    rig.asked = Extent(0, 60)
+    assert rig.watch.reaches(PLACE)
+    rig.asked = Extent(0, 2)
+    assert not rig.watch.reaches(PLACE)
+
+
 def test_a_partition_that_has_left_is_forgotten(rig: Rig) -> None:
     rig.watch.begin(PLACE, 0, ())
     rig.watch.forget([PLACE])
