@@ -145,6 +145,10 @@ class Bench(Protocol):
         """Its process does nothing for so long."""
         ...
 
+    def idle(self, seconds: float) -> None:
+        """Nobody calls anything; what works in the background does."""
+        ...
+
     def transactions(self, name: str) -> Transactions: ...
 
     def stranger(self) -> bytes:

@@ -91,6 +91,9 @@ class RealBench:
         time.sleep(seconds)
         os.kill(self._processes[member], signal.SIGCONT)
 
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def transactions(self, name: str) -> Transactions:
         port = _HeldProducer(
             transactional_properties(self._producer(), f"{self._group}-{name}"),

@@ -97,6 +97,9 @@ class SimulatedBench:
         self._processes[member].pause(seconds)
         self._world.run(lambda: False, self._world.now + seconds)
 
+    def idle(self, seconds: float) -> None:
+        self._world.run(lambda: False, self._world.now + seconds)
+
     def transactions(self, name: str) -> Transactions:
         _, calls = self._process()
         port: Any = _Called(self, calls.threads, _HeldTransactions(self._cluster, calls, name))

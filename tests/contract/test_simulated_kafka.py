@@ -175,6 +175,20 @@ def test_who_was_silent_past_its_session_is_refused_and_told(bench: Bench, proto
 
 
 @_EACH_PROTOCOL
+def test_who_has_lost_its_membership_and_was_not_told_yet_commits_nothing(
+    bench: Bench, protocol: str
+) -> None:
+    """Though an empty group takes the offsets of a consumer that never was a member."""
+    other = bench.member()
+    zombie = joined(bench, apart=True)
+    bench.stop(zombie, bench.session_s + 1.5)
+    assert other.commit([at(bench, 0, 9, "meanwhile")]) is None
+    bench.idle(2.0)
+    assert zombie.commit([at(bench, 0, 7, "zombie")]) is not None
+    assert committed(bench, other)[0] == (9, "meanwhile")
+
+
+@_EACH_PROTOCOL
 def test_a_consumer_that_has_not_joined_is_not_fenced_in_a_transaction(bench: Bench, protocol: str) -> None:
     """Unless it has a name, which KIP-848's clients give themselves: the broker looks for that."""
     member, stranger, port = joined(bench), bench.member(), opened(bench)

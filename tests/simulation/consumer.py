@@ -10,6 +10,7 @@ from llm_service.kafka.tracker import Position
 from tests.simulation.calls import Calls
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import CallFailed
+from tests.simulation.group import UNKNOWN
 from tests.simulation.group_classic import ClassicGroup
 from tests.simulation.log import Entry
 from tests.simulation.membership import BackgroundMember, ClassicMember, ConsumerMember
@@ -217,6 +218,8 @@ class SimulatedConsumer:
         return stable
 
     def _commit(self, member: str, generation: int, positions: Sequence[Position]) -> str | None:
+        if self._member is not None and not member:
+            return UNKNOWN  # it has lost its membership: not taken for one that never had any
         refusal = self._cluster.group.refusal(member, generation, in_transaction=False)
         answer = refusal if refusal is not None else self._cluster.offsets.commit(positions)
         if answer == "OFFSET_METADATA_TOO_LARGE":

@@ -28,6 +28,9 @@ class Watch(Watcher):
         self.open: set[Place] = set()
         """Neither terminal nor dead-lettered yet."""
         self.failures: list[str] = []
+        self._owed: set[Place] = set()
+        """FAILED and without a dead letter yet: at least once has one after the other."""
+        self._lettered: set[Place] = set()
         self._spare: Counter[str] = Counter()
         """Events of tasks that were sent repeatedly which do not say which of the messages they settle."""
         self._offsets: dict[TopicPartition, list[int]] = defaultdict(list)
@@ -58,10 +61,17 @@ class Watch(Watcher):
 
     def _on_append(self, topic: str, entry: Entry) -> None:
         if topic == LETTERS:
-            self.open.discard(place_of_letter(entry))
+            place = place_of_letter(entry)
+            self.open.discard(place)
+            self._owed.discard(place)
+            self._lettered.add(place)
         elif topic == STATUS and header(entry, "status") in _TERMINAL:
             task_id = (entry.key or b"").decode()
             run = place_of_run(header(entry, "run"))
+            if header(entry, "status") == "4" and run not in self._lettered:
+                self._owed.add(run)
+            else:
+                self._owed.discard(run)  # a later worker has answered it after all
             if run in self.open:
                 self.open.discard(run)
                 return
@@ -70,7 +80,14 @@ class Watch(Watcher):
 
     @property
     def is_done(self) -> bool:
+        if self._owed:
+            return False
         return not self.open or (len(self.open) <= self._spare.total() and not self.left())
+
+    @property
+    def owed(self) -> list[Place]:
+        """The messages that are FAILED without a dead letter."""
+        return sorted(self._owed)
 
     def left(self) -> list[Place]:
         """The messages that have no outcome."""

@@ -193,7 +193,10 @@ class ConsumerMember:
             self._ask()
 
     def _ask(self) -> None:
-        if self._is_asking or self._stopped:
+        is_lost = (
+            self._is_told and self.generation < 0
+        )  # it joins again when the application has been told so
+        if self._is_asking or self._stopped or is_lost:
             return
         self._is_asking = True
         name, epoch = self.name, max(self.generation, 0)

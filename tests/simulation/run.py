@@ -128,7 +128,8 @@ class Run:
         work = len(self.scenario.sent) * self.scenario.slowest_s * 2
         if not self.world.run(self._is_done, self.world.now + _HEALED_S + work):
             self.failures.append(
-                f"I8: {len(self.watch.left())} messages have no outcome {_HEALED_S + work:.0f} s after"
+                f"I8: {len(self.watch.left())} messages have no outcome and {len(self.watch.owed)} no dead letter "
+                f"{_HEALED_S + work:.0f} s after"
             )
         self._finish()
         self.failures += self.cluster.complaints

@@ -105,8 +105,8 @@ class Verdict:
         )
         if self._exactly and failed != letters:
             yield f"I9: {task_id} has {failed} FAILED and {letters} dead letters"
-        if failed > 0 and letters == 0:
-            yield f"I9: {task_id} is FAILED and has no dead letter"
+        for place, offset in sorted(set(self._watch.owed) & set(places)):
+            yield f"I9: {place.topic}/{place.partition}/{offset} of {task_id} is FAILED and has no dead letter"
 
     def _order(self) -> Iterator[str]:
         """I3: PROCESSING before the answer, and never after it, per run and worker."""
