@@ -136,6 +136,7 @@ async def test_our_own_objects_become_no_tasks_and_what_is_no_notification_is_a_
             letter = await scene.letter("some/key")
             assert (letter.value, letter.header("dlq_reason")) == (bad, "invalid_notification")
             assert letter.header("dlq_topic") == drops.topic
+            assert scene.worker.metric("llm_service_drops_refused_total", code="invalid_notification") == 1
             assert len(await drops.tasks(1)) == 1
 
 

@@ -71,15 +71,17 @@ async def test_a_task_that_fails_for_the_moment_succeeds_later_once_and_when_it_
             later = await send(here, status=500, times=CALLS)
             never = await send(here, status=500)
             fine = await send_many(here, 20)
+            await until(lambda: worker.metric("llm_service_retry_held") > 0, 20, "it is held until it is due")
             await here.ended(later, never, *fine)
+            assert worker.metric("llm_service_tasks_returned_total") == 1 + (ATTEMPTS - 1)
             assert await asyncio.to_thread(worker.terminate) == 0
     assert attempts(here, later) == [("2", "1"), ("2", "2"), ("3", "2")]
     assert len({event.header("run") for event in here.of(later)}) == 1
     made = calls(stage.gigachat, later)
     assert len(made) == CALLS + 1
-    # From the failure of the last call to the next: the delay, and little more.
+    # From the failure of the last call to the next: the delay, and what a busy machine adds, but not another round.
     gap = made[-1].started - (made[-2].ended or 0)
-    assert DELAY_S - 0.1 <= gap < DELAY_S + 1.5, f"{gap:.2f} s"
+    assert DELAY_S - 0.1 <= gap < DELAY_S + 10, f"{gap:.2f} s"
 
     assert [status for status, _ in attempts(here, never)] == ["2", "2", "2", "4"]
     assert len(calls(stage.gigachat, never)) == ATTEMPTS * CALLS
@@ -94,7 +96,8 @@ async def test_a_task_that_fails_for_the_moment_succeeds_later_once_and_when_it_
 async def test_killed_while_tasks_wait_on_the_retry_topic_nothing_is_lost_and_nothing_twice(
     stage: Stage, mode: str
 ) -> None:
-    environment = settings(stage.kafka, mode)
+    # Long enough for all of them to get there before the first is due, on a busy machine too.
+    environment = settings(stage.kafka, mode) | {"KAFKA_RETRY_DELAY_SECONDS": "10"}
     first, second = stage.worker("first", **environment), stage.worker("second", **environment)
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         with workers(first, second):
