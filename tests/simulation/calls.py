@@ -33,7 +33,8 @@ class Calls:
         """On a thread. Raises CallFailed, and what ``do`` raises."""
         self.boundary(f"before {name}")
         way = self.faults.of(name)
-        before = self._arrived_at - self.threads.monotonic() if name == "commit" else 0.0
+        # Behind what was sent before it: what arrives in one moment comes in an order of chance.
+        before = self._arrived_at - self.threads.monotonic() + 1e-6 if name == "commit" else 0.0
         self.threads.sleep(max(self.latency(way), before))
         if way == "fails":
             raise CallFailed(name)
