@@ -16,6 +16,9 @@ from tests.simulation.transactions import Watcher
 
 Place = tuple[TopicPartition, int]
 _TERMINAL = ("3", "4")
+# A member whose session has ended reads on, for as long as it is paused (9 s beyond its session at most) and until the
+# broker's answer to what it does next tells it so.
+_ZOMBIE_S = 13.0
 
 
 class Watch(Watcher):
@@ -37,7 +40,8 @@ class Watch(Watcher):
         self._checked: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self.disturbed: Counter[Place] = Counter()
-        """How often a partition changed hands while the message was not covered by what was committed."""
+        """How often a partition changed hands while the message was not covered, or had a former owner that may read on."""
+        self._gone_at: dict[TopicPartition, list[float]] = defaultdict(list)
         cluster.transactions.watch.append(self)
         cluster.offsets.on_commit = self._on_commit
         cluster.on_append = self._on_append
@@ -47,6 +51,8 @@ class Watch(Watcher):
         self.sent[place, offset] = expected
         self.by_id[expected.task_id].append((place, offset))
         self._offsets[place].append(offset)
+        now = self._cluster.world.now
+        self.disturbed[place, offset] += sum(now < at + _ZOMBIE_S for at in self._gone_at[place])
         if expected.statuses or expected.letter:
             self.open.add((place, offset))
 
@@ -144,6 +150,7 @@ class Watch(Watcher):
         for place in places:
             if place.topic != TASKS:
                 continue
+            self._gone_at[place].append(self._cluster.world.now)
             committed = self._cluster.offsets.committed(place)
             offset, runs = committed.offset or 0, self._runs(committed)
             offsets = self._offsets[place]
