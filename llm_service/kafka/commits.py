@@ -93,6 +93,8 @@ class PlainCommits:
         self._monotonic = monotonic
         self._finished: deque[Delivery] = deque()
         self._sent: dict[TopicPartition, Position] = {}
+        self._taken: set[TopicPartition] = set()
+        """Those of which the broker has taken what was sent last."""
         self._next_commit = 0.0
         self._dirty = False
         self._urged = False
@@ -112,7 +114,7 @@ class PlainCommits:
         self._dirty = self._urged = False
         changed = self._changed(held, held)
         if changed:
-            self._sent.update(changed)
+            self._send(changed)
             self._port.commit_async(list(changed.values()))
 
     def renew(self, held: Held) -> None:
@@ -141,7 +143,7 @@ class PlainCommits:
             held[place].is_leaving = True
         leaving = self._changed(places, held)
         if leaving:
-            self._sent.update(leaving)
+            self._send(leaving)
             positions = list(leaving.values())
             self.answered(positions, self._port.commit(positions), held)
 
@@ -149,6 +151,7 @@ class PlainCommits:
         del held
         for place in places:
             self._sent.pop(place, None)
+            self._taken.discard(place)
 
     def overdue(self, places: Collection[TopicPartition]) -> None:
         """Nothing to do: in doubt a partition starts without its map."""
@@ -162,9 +165,25 @@ class PlainCommits:
                 self._sent.pop(place, None)
                 self._dirty = True  # not taken: the next round sends it again
             elif tracker is not None:
+                self._note_taken(place, position)
                 tracker.written(position)
                 highest = tracker.highest_finished
                 self._observe(events.OffsetsCommitted(place.topic, place.partition, position.offset, highest))
+
+    def _send(self, positions: Mapping[TopicPartition, Position]) -> None:
+        self._sent.update(positions)
+        self._taken -= positions.keys()
+
+    def _note_taken(self, place: TopicPartition, position: Position) -> None:
+        """An answer to an older position that comes after the last one's: which of them is kept, nobody can tell.
+
+        The last is sent again, or what it grants would be waited for in vain.
+        """
+        if position == self._sent.get(place):
+            self._taken.add(place)
+        elif place in self._taken:
+            self._sent.pop(place, None)
+            self._dirty = True
 
     def _note_finished(self, held: Held) -> None:
         while self._finished:

@@ -38,6 +38,8 @@ class Watch(Watcher):
         """Events of tasks that were sent repeatedly which do not say which of the messages they settle."""
         self._offsets: dict[TopicPartition, list[int]] = defaultdict(list)
         self._checked: dict[TopicPartition, int] = {}
+        self._named: dict[TopicPartition, Sequence[Run]] = {}
+        """What the last map of a partition names."""
         self._position: dict[TopicPartition, int] = {}
         self.disturbed: Counter[Place] = Counter()
         """How often a partition changed hands while the message was not covered, or had a former owner that may read on."""
@@ -126,7 +128,8 @@ class Watch(Watcher):
         for unfinished in self._open_in(place, begin, offset):
             self._fail(f"I4: {_name(place)} is committed up to {offset}, and {unfinished} is not finished")
         self._checked[place] = max(begin, offset)
-        for run in self._runs(committed):
+        self._named[place] = self._runs(committed)
+        for run in self._named[place]:
             for unfinished in self._open_in(place, run.start, run.end):
                 self._fail(f"I4: the map of {_name(place)} at {offset} names {unfinished}, not finished")
 
@@ -138,13 +141,38 @@ class Watch(Watcher):
         ]
 
     def _is_repeat(self, place: TopicPartition, offset: int) -> bool:
-        """Whether an event that names no message is this one's; then it is taken for it."""
+        """Whether an event that names another message, or one that has its own, is this one's; then it is taken for it.
+
+        A repeat's event names the first, also where the first is read again later: no commit claims that one by then.
+        """
         task_id = self.sent[place, offset].task_id
-        if self._spare[task_id] <= 0:
+        if self._spare[task_id] > 0:
+            self._spare[task_id] -= 1
+        elif (same := self._same_unclaimed(place, offset)) is not None:
+            self.open.add(same)
+        else:
             return False
-        self._spare[task_id] -= 1
         self.open.discard((place, offset))
         return True
+
+    def _same_unclaimed(self, place: TopicPartition, offset: int) -> Place | None:
+        """A message of the same bytes that has an event, and that no commit says to be finished."""
+        expected = self.sent[place, offset]
+        return next(
+            (
+                other
+                for other in self.by_id[expected.task_id]
+                if other not in self.open
+                and other not in self._lettered
+                and self.sent[other].body == expected.body
+                and not self._is_claimed(*other)
+            ),
+            None,
+        )
+
+    def _is_claimed(self, place: TopicPartition, offset: int) -> bool:
+        runs = self._named.get(place, ())
+        return offset < self._checked.get(place, 0) or any(run.start <= offset < run.end for run in runs)
 
     def _on_gone(self, places: Collection[TopicPartition]) -> None:
         for place in places:

@@ -162,6 +162,25 @@ def test_an_answer_lets_tasks_start_and_is_told(rig: Rig) -> None:
     assert tracker.may_start(9)
 
 
+def test_answers_that_overtake_each_other_hold_nothing_up(rig: Rig) -> None:
+    tracker = rig.held[FIRST]
+    rig.commits.moved(FIRST)
+    rig.step()
+    tracker.reach(9)
+    rig.commits.urge(FIRST)
+    rig.step()
+    older, last = rig.port.sent
+    rig.commits.answered(older, None, rig.held)
+    assert rig.step(INTERVAL_S) == [], "in their order they need nothing more"
+    rig.commits.answered(last, None, rig.held)
+    rig.commits.answered(older, None, rig.held)
+    assert not tracker.may_start(9), "the older one may be what the broker keeps"
+    assert rig.step(INTERVAL_S) == [(0, 0)]
+    rig.answer()
+    assert tracker.may_start(9)
+    assert rig.step(INTERVAL_S) == []
+
+
 def test_a_refusal_tells_of_no_commit_and_starts_nothing(rig: Rig) -> None:
     rig.held[FIRST].reach(9)
     rig.commits.moved(FIRST)
