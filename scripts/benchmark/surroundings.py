@@ -34,7 +34,7 @@ def _commit() -> str:
         return ran.stdout.strip()
 
     commit = git("rev-parse", "--short=12", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "llm_service", "scripts/benchmark")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "llm_service", "scripts", "tests")
     return (commit or "none") + (" with changes" if changed else "")
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.benchmark.surroundings import surroundings
 from tests.simulation.cluster import PROTOCOLS
 from tests.simulation.faults import all_kinds, missing
 from tests.simulation.parts import Totals, reports
@@ -48,6 +49,11 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--parts", type=int, default=None, metavar="N", help="with --resume: stop after N more seeds"
     )
     parser.add_argument(
+        "--again",
+        action="store_true",
+        help="with --resume: run those that failed once more, and nothing else",
+    )
+    parser.add_argument(
         "--seconds", type=float, default=None, metavar="S", help="begin no seed after so long"
     )
     parser.add_argument(
@@ -68,8 +74,13 @@ def main(arguments: Sequence[str]) -> int:
     if options.parts is not None:
         count = min(count, options.parts)
     began = time.monotonic()
+    around = {name: said for name, said in surroundings("", again(first, wish)).items() if name != "kafka"}
     try:
-        _run(range(first, first + count), wish, options, totals, began)
+        if options.again:
+            _run_again(wish, options, totals, around["commit"])
+        elif count:
+            totals.begin(around | {"command": f"{around['command']} --seeds {count}"}, first)
+            _run(range(first, first + count), wish, options, totals, began)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     if options.resume:
@@ -84,6 +95,7 @@ def _run(seeds: Sequence[int], wish: Wish, options: argparse.Namespace, totals: 
         if report.failures:
             _show(report, wish)
         now = time.monotonic()
+        totals.parts[-1].wall_s = round(now - began, 1)
         if now - told >= _PROGRESS_S:
             told = now
             print(
@@ -97,6 +109,13 @@ def _run(seeds: Sequence[int], wish: Wish, options: argparse.Namespace, totals: 
         if options.seconds is not None and now - began > options.seconds:
             print(f"simulate: {options.seconds:.0f} s are over after {number} seeds", file=sys.stderr)
             break
+
+
+def _run_again(wish: Wish, options: argparse.Namespace, totals: Totals, commit: str) -> None:
+    for report in reports(sorted(totals.failed), wish, options.processes):
+        totals.mend(report, commit)
+        if report.failures:
+            _show(report, wish)
 
 
 def _show(report: Report, wish: Wish) -> None:
