@@ -158,6 +158,8 @@ class TaskSettled:
     prompt_tokens: int | None
     completion_tokens: int | None
     dead_letter: bool
+    cost: float | None = None
+    """US dollars, of all calls that the answer took; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,10 @@ class ProviderCalled:
     model: str
     code: str
     seconds: float
+    queue_s: float | None = None
+    """Waited for before it; this and what follows of an answer only, None where nobody measured it."""
+    connect_s: float | None = None
+    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

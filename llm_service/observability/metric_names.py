@@ -141,6 +141,14 @@ FOLLOWED = (
         "tokens",
         "sum by (provider, kind) (increase(llm_service_tokens_total[1d]))",
     ),
+    Metric(
+        "cost_dollars",
+        Kind.COUNTER,
+        "Cost of answered tasks, where the provider says it or the price table knows it.",
+        (labels.TASK_PROVIDER,),
+        "dollars",
+        "sum by (provider) (increase(llm_service_cost_dollars_total[1d]))",
+    ),
     Metric("provider_calls", Kind.COUNTER, "Calls that ended.", (labels.PROVIDER, labels.CALL_CODE)),
     Metric(
         "provider_call_seconds",
@@ -149,6 +157,15 @@ FOLLOWED = (
         (labels.PROVIDER,),
         "seconds",
         "histogram_quantile(0.95, sum by (le, provider) (rate(llm_service_provider_call_seconds_bucket[5m])))",
+    ),
+    Metric(
+        "provider_first_token_seconds",
+        Kind.HISTOGRAM,
+        "From a call to the first piece of its answer, of answers that came piece by piece.",
+        (labels.PROVIDER,),
+        "seconds",
+        "histogram_quantile(0.95, sum by (le, provider) "
+        "(rate(llm_service_provider_first_token_seconds_bucket[5m])))",
     ),
     Metric(
         "provider_retries",

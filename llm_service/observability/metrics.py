@@ -63,8 +63,10 @@ class Metrics:
     files_loaded: Counter
     file_bytes: Counter
     tokens: Counter
+    cost_dollars: Counter
     provider_calls: Counter
     provider_call_seconds: Histogram
+    provider_first_token_seconds: Histogram
     provider_retries: Counter
     provider_files_left: Counter
     breaker_changes: Counter

@@ -25,6 +25,7 @@ class MetricsObserver:
         self._tokens = cache(metrics.tokens.labels)
         self._provider_calls = cache(metrics.provider_calls.labels)
         self._call_seconds = cache(metrics.provider_call_seconds.labels)
+        self._first_token_seconds = cache(metrics.provider_first_token_seconds.labels)
         self._handlers = self._by_type()
 
     def __call__(self, event: Event) -> None:
@@ -98,6 +99,8 @@ class MetricsObserver:
             self._tokens(provider, "prompt").inc(event.prompt_tokens)
         if event.completion_tokens is not None:
             self._tokens(provider, "completion").inc(event.completion_tokens)
+        if event.cost is not None:
+            self._metrics.cost_dollars.labels(provider).inc(event.cost)
 
     def _sent_round(self, event: events.TaskSentRound) -> None:
         self._metrics.tasks_sent_round.labels("wait" if event.waits else "attempt", event.code).inc()
@@ -106,6 +109,8 @@ class MetricsObserver:
         provider = self._provider(event.provider)
         self._provider_calls(provider, event.code).inc()
         self._call_seconds(provider).observe(event.seconds)
+        if event.first_token_s is not None:
+            self._first_token_seconds(provider).observe(event.first_token_s)
 
     def _committed(self, event: events.OffsetsCommitted) -> None:
         if (event.topic, event.partition) not in self._partitions:

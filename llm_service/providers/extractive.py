@@ -9,11 +9,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from llm_service.errors import ModelNotFound, RequestRejected, RequestUnsupported
+from llm_service.errors import ModelNotFound, RequestRejected
+from llm_service.providers.ability import refuse_unable
 from llm_service.providers.extraction.facts import find_facts
 from llm_service.providers.extraction.filling import Filler
 from llm_service.providers.extraction.report import honest_line, page
 from llm_service.providers.extraction.source import HEAD_CHARS, TAIL_CHARS
+from llm_service.providers.plain import PlainProvider
 from llm_service.providers.protocol import (
     Capabilities,
     Completion,
@@ -32,7 +34,7 @@ _QUICK_CHARS = 20_000
 _INSTRUCTION_CHARS = 300
 
 
-class Extractive:
+class Extractive(PlainProvider):
     """Answers from the words of the documents, or of the user's messages when there are no documents.
 
     Instructions are not understood: a schema decides what is answered, and without one it is a summary with the facts
@@ -50,22 +52,11 @@ class Extractive:
             raise ModelNotFound(
                 f"The extractive provider has no model {request.model[:60]!r}; it has {MODEL}."
             )
-        if request.grammar is not None:
-            raise RequestUnsupported("The extractive provider keeps no grammar; ask for a JSON Schema.")
+        refuse_unable(self.name, self.capabilities, request)
         texts = _texts(request)
         if sum(map(len, texts)) <= _QUICK_CHARS:
             return _answer(request, texts)
         return await asyncio.to_thread(_answer, request, texts)
-
-    async def models(self) -> Sequence[str]:
-        """The one model there is."""
-        return (MODEL,)
-
-    async def health(self) -> None:
-        """Always well: there is nothing outside to reach."""
-
-    async def close(self) -> None:
-        """Holds nothing."""
 
 
 def create(context: ProviderContext) -> Extractive:
@@ -88,13 +79,9 @@ def _texts(request: CompletionRequest) -> tuple[str, ...]:
 
 def _document_text(document: Document) -> str:
     shown = document.name[:100]
-    if document.text is None:
-        raise RequestUnsupported(
-            f"The extractive provider reads text only, and {shown!r} comes as a file or picture."
-        )
-    if not document.text.strip():
+    if not (document.text or "").strip():
         raise RequestRejected(f"There is no text in {shown!r}; a scan needs a provider that sees pictures.")
-    return _bounded(document.text)
+    return _bounded(document.text or "")
 
 
 def _material(message: Message) -> str:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from llm_service.errors import ModelNotFound, ProviderAccountError, ProviderError
 from llm_service.events import Observer
-from llm_service.providers.gigachat_client import GigaChatClient
+from llm_service.providers.gigachat_client import VENDOR, GigaChatClient
 from llm_service.providers.gigachat_files import StoredFiles
 from llm_service.providers.gigachat_options import GigaChatOptions, concurrency_for_scope
-from llm_service.providers.gigachat_request import (
-    PICTURE_LIMIT,
-    PICTURE_TYPES,
-    UPLOAD_LIMIT,
-    UPLOAD_TYPES,
-    chat_of,
-    until_stop,
-    uploads_of,
+from llm_service.providers.gigachat_request import CAPABILITIES, chat_of, uploads_of
+from llm_service.providers.gigachat_stop import ShownText
+from llm_service.providers.protocol import (
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    StreamPart,
 )
-from llm_service.providers.protocol import Capabilities, Completion, CompletionRequest
+from llm_service.providers.reading import whole
 from llm_service.providers.registry import ProviderContext
+from llm_service.providers.stopwatch import Stopwatch
 from llm_service.resilience.clock import Clock
 
 __all__ = ["GigaChatProvider", "concurrency_for_scope", "create"]
 
-CAPABILITIES = Capabilities(
-    upload_types=frozenset(UPLOAD_TYPES),
-    picture_types=frozenset(PICTURE_TYPES),
-    upload_limit_bytes=UPLOAD_LIMIT,
-    picture_limit_bytes=PICTURE_LIMIT,
-    schema=False,
-)
+EMBEDDING_MODEL = "Embeddings"
+"""The vendor's name for the model that every account has."""
 
 
 def create(context: ProviderContext) -> GigaChatProvider:
@@ -47,6 +45,7 @@ class GigaChatProvider:
 
     def __init__(self, options: GigaChatOptions, clock: Clock, observe: Observer) -> None:
         self._options = options
+        self._clock = clock
         self._client = GigaChatClient(options, clock)
         self._files = StoredFiles(self._client, clock, observe)
 
@@ -63,12 +62,32 @@ class GigaChatProvider:
         return CAPABILITIES
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        model = request.model or self._options.model
-        if not model:
-            raise ModelNotFound("No GigaChat model is named: set GIGACHAT_MODEL.")
+        return await whole(self.stream(request), VENDOR)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
+        watch = Stopwatch(self._clock)
+        model = self._model(request.model)
+        shown = ShownText(request.parameters)
+        answer: Completion | None = None
         async with self._files.stored(uploads_of(request)) as attachments:
-            answer = await self._client.chat(chat_of(request, model, attachments))
-        return replace(answer, text=until_stop(answer.text, request.parameters))
+            asked = chat_of(request, model, attachments)
+            async with aclosing(self._client.chat(asked, watch)) as parts:
+                async for part in parts:
+                    if isinstance(part, Delta):
+                        if text := shown.add(part.text):
+                            yield Delta(text)
+                    else:
+                        answer = replace(part, text=shown.whole)
+        if text := shown.rest():
+            yield Delta(text)
+        if answer is not None:
+            yield answer
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
+        return await self._client.embed(texts, model or EMBEDDING_MODEL)
+
+    async def count_tokens(self, texts: Sequence[str], model: str | None = None) -> Sequence[int]:
+        return await self._client.count_tokens(texts, self._model(model))
 
     async def models(self) -> Sequence[str]:
         return await self._client.models()
@@ -82,6 +101,11 @@ class GigaChatProvider:
             return  # 403 is an account that pays as it goes; and the balance being away stops no chat
         if packages and max(packages) <= 0:
             raise ProviderAccountError("All packages of the GigaChat account are used up (balance 0).")
+
+    def _model(self, named: str | None) -> str:
+        if model := named or self._options.model:
+            return model
+        raise ModelNotFound("No GigaChat model is named: set GIGACHAT_MODEL.")
 
     async def close(self) -> None:
         await self._files.close()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ from llm_service.errors import (
     RequestRejected,
 )
 from llm_service.providers.gigachat_options import GigaChatOptions, tls
-from llm_service.providers.gigachat_stream import answer_of
+from llm_service.providers.gigachat_stream import parts_of
 from llm_service.providers.gigachat_token import (
     AccessToken,
     FixedToken,
@@ -39,7 +39,8 @@ from llm_service.providers.gigachat_token import (
     is_authorization_key,
 )
 from llm_service.providers.http_errors import Refusal, excerpt, from_status, from_transport, silent
-from llm_service.providers.protocol import Completion
+from llm_service.providers.protocol import Embeddings, StreamPart, Usage
+from llm_service.providers.stopwatch import Stopwatch
 from llm_service.providers.transport import transport
 from llm_service.resilience.clock import Clock
 
@@ -80,20 +81,65 @@ class GigaChatClient:
             else FixedToken(options.access_token)
         )
 
-    async def chat(self, chat: Chat) -> Completion:
-        """A streamed answer, whole. Raises ModelNotFound for HTTP 404, ProviderStreamCut when its end is missing."""
+    async def chat(self, chat: Chat, watch: Stopwatch) -> AsyncGenerator[StreamPart, None]:
+        """A streamed answer. Raises ModelNotFound for HTTP 404, ProviderStreamCut when its end is missing."""
+        token = await self._tokens.token()
+        try:
+            async with aclosing(self._said(chat, token, watch)) as parts:
+                async for part in parts:
+                    yield part
+        except _TokenRefused:  # said in place of the first chunk
+            token = await self._tokens.renewed(token)
+        else:
+            return
+        try:
+            async with aclosing(self._said(chat, token, watch)) as parts:
+                async for part in parts:
+                    yield part
+        except _TokenRefused:
+            raise _refused_anew("answer the chat") from None
 
-        async def ask(token: str) -> Completion:
-            chunks = api.chat.stream_async(self._http, chat=chat, access_token=token)
-            return await answer_of(chunks, VENDOR, self._options.timeouts, self._clock)
+    async def _said(self, chat: Chat, token: str, watch: Stopwatch) -> AsyncGenerator[StreamPart, None]:
+        try:
+            with self._errors("answer the chat", self._options.base_url, token):
+                chunks = api.chat.stream_async(self._http, chat=chat, access_token=token)
+                async with aclosing(parts_of(chunks, VENDOR, self._options.timeouts, watch)) as parts:
+                    async for part in parts:
+                        yield part
+        except _NotFound as error:
+            raise _no_model(chat.model or "", error) from None
+
+    async def embed(self, texts: Sequence[str], model: str) -> Embeddings:
+        """A vector for each text."""
+
+        async def ask(token: str) -> Embeddings:
+            found = await api.embeddings.embeddings_async(
+                self._http, access_token=token, input_=list(texts), model=model
+            )
+            entries = sorted(found.data, key=lambda entry: entry.index)
+            tokens = sum(entry.usage.prompt_tokens for entry in entries)
+            return Embeddings(
+                tuple(tuple(entry.embedding) for entry in entries), found.model or model, Usage(tokens)
+            )
 
         try:
-            return await self._authorized("answer the chat", None, ask)
+            return await self._authorized("embed texts", self._options.timeouts.first_s, ask)
         except _NotFound as error:
-            raise ModelNotFound(
-                f"GigaChat has no model {excerpt(chat.model or '')!r} ({error.message}); "
-                "`models` of the provider lists those of the account."
-            ) from None
+            raise _no_model(model, error) from None
+
+    async def count_tokens(self, texts: Sequence[str], model: str) -> Sequence[int]:
+        """Tokens of each text, as the model counts them; costs nothing."""
+
+        async def ask(token: str) -> Sequence[int]:
+            counted = await api.tools.tokens_count_async(
+                self._http, access_token=token, input_=list(texts), model=model
+            )
+            return [entry.tokens for entry in counted]
+
+        try:
+            return await self._authorized("count tokens", self._options.timeouts.first_s, ask)
+        except _NotFound as error:
+            raise _no_model(model, error) from None
 
     async def upload(self, path: Path, name: str, content_type: str, size: int) -> str:
         """Store a file at the vendor and give its id."""
@@ -163,9 +209,7 @@ class GigaChatClient:
         try:
             return await self._made(action, limit_s, token, call)
         except _TokenRefused:
-            raise ProviderAccountError(
-                f"GigaChat refused to {action} with HTTP 401, with a new token too ({ACCOUNT_HINT})."
-            ) from None
+            raise _refused_anew(action) from None
 
     async def _made(
         self, action: str, limit_s: float | None, token: str, call: Callable[[str], Awaitable[Result]]
@@ -240,6 +284,19 @@ class _TokenRefused(ProviderAccountError):
 
 class _NotFound(RequestRejected):
     """GigaChat has no such thing (HTTP 404)."""
+
+
+def _refused_anew(action: str) -> ProviderAccountError:
+    return ProviderAccountError(
+        f"GigaChat refused to {action} with HTTP 401, with a new token too ({ACCOUNT_HINT})."
+    )
+
+
+def _no_model(model: str, error: ProviderError) -> ModelNotFound:
+    return ModelNotFound(
+        f"GigaChat has no model {excerpt(model)!r} ({error.message}); "
+        "`llm-service check` lists those of the account."
+    )
 
 
 def _token_refusal(error: ProviderError) -> ProviderError:

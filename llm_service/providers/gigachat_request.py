@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from gigachat.models.chat import Chat, Messages, MessagesRole
 
 from llm_service.errors import RequestUnsupported
+from llm_service.providers.ability import refuse_unable
 from llm_service.providers.inline import inline_documents, schema_in_words
-from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
+from llm_service.providers.protocol import Capabilities, CompletionRequest, Document, Message
 from llm_service.providers.transport import sendable
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -36,8 +37,19 @@ PICTURES_LIMIT = 80_000_000
 PICTURES = 10
 """In one request; in one message only one."""
 
-TOOLS = frozenset({"functions", "function_call", "tools", "tool_config", "storage"})
-"""Parameters that let a model act. A document's text reaches the model, so no tool is ever offered to it."""
+CAPABILITIES = Capabilities(
+    upload_types=frozenset(UPLOAD_TYPES),
+    picture_types=frozenset(PICTURE_TYPES),
+    upload_limit_bytes=UPLOAD_LIMIT,
+    picture_limit_bytes=PICTURE_LIMIT,
+    streaming=True,
+    embeddings=True,
+    token_counting=True,
+)
+"""Its own mode for schemas is in beta and left alone."""
+
+ACTING = "storage"
+"""GigaChat's own parameter by which a model keeps what it was told; ``ability`` knows the tools of all vendors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,9 @@ def vendor_type(document: Document) -> str | None:
 
 def uploads_of(request: CompletionRequest) -> tuple[Document, ...]:
     """Documents that go as files. Raises RequestUnsupported for what GigaChat takes in no form."""
-    _refuse_unsupported(request)
+    refuse_unable("gigachat", CAPABILITIES, request)
+    if ACTING in request.parameters.extra:
+        raise RequestUnsupported(f"No tools are offered to a model here: leave out {ACTING}.")
     uploads = tuple(document for document in request.documents if vendor_type(document))
     pictures = [document.size for document in uploads if document.content_type in PICTURE_TYPES]
     if len(pictures) > PICTURES or sum(pictures) > PICTURES_LIMIT:
@@ -69,8 +83,6 @@ def uploads_of(request: CompletionRequest) -> tuple[Document, ...]:
             f"GigaChat takes {PICTURES} pictures and {PICTURES_LIMIT // 1_000_000} MB of them in a request; "
             f"here are {len(pictures)} with {sum(pictures) / 1e6:.1f} MB."
         )
-    for document in uploads:
-        _refuse_large(document)
     return uploads
 
 
@@ -87,33 +99,6 @@ def chat_of(request: CompletionRequest, model: str, attachments: Sequence[Attach
         max_tokens=parameters.max_tokens,
         additional_fields=dict(parameters.extra) or None,
     )
-
-
-def until_stop(text: str, parameters: Parameters) -> str:
-    """The text before the first stop sequence: GigaChat has no such parameter, so it is kept here."""
-    ends = [at for at in (text.find(stop) for stop in parameters.stop if stop) if at >= 0]
-    return text[: min(ends)] if ends else text
-
-
-def _refuse_unsupported(request: CompletionRequest) -> None:
-    if request.grammar is not None:
-        raise RequestUnsupported("GigaChat takes no grammar; ask for a response_format, or another provider.")
-    if tools := sorted(TOOLS & request.parameters.extra.keys()):
-        raise RequestUnsupported(f"No tools are offered to a model here: leave out {', '.join(tools)}.")
-    for document in request.documents:
-        if document.text is None and vendor_type(document) is None:
-            raise RequestUnsupported(
-                f"GigaChat takes no file of type {document.content_type!r}, and {document.name!r} has no text."
-            )
-
-
-def _refuse_large(document: Document) -> None:
-    limit = PICTURE_LIMIT if document.content_type in PICTURE_TYPES else UPLOAD_LIMIT
-    if document.size > limit:
-        raise RequestUnsupported(
-            f"GigaChat takes files of {document.content_type} up to {limit // 1_000_000} MB; "
-            f"{document.name!r} has {document.size / 1e6:.1f} MB."
-        )
 
 
 def _with_schema(messages: Sequence[Message], request: CompletionRequest) -> tuple[Message, ...]:

@@ -18,43 +18,47 @@ from llm_service.errors import (
     ProviderStreamCut,
 )
 from llm_service.providers.http_errors import excerpt
-from llm_service.providers.protocol import Completion, FinishReason, Usage
+from llm_service.providers.protocol import Completion, Delta, FinishReason, StreamPart, Usage
+from llm_service.providers.stopwatch import Stopwatch
 from llm_service.providers.transport import MAX_TEXT_CHARS, Timeouts
-from llm_service.resilience.clock import Clock
 
 END_GRACE_S = 1.0
 """After the chunk with the finish reason only ``[DONE]`` comes; it is read so that the connection can be used again."""
 
 
-async def answer_of(
-    chunks: AsyncIterator[ChatCompletionChunk], vendor: str, timeouts: Timeouts, clock: Clock
-) -> Completion:
+async def parts_of(
+    chunks: AsyncIterator[ChatCompletionChunk], vendor: str, timeouts: Timeouts, watch: Stopwatch
+) -> AsyncGenerator[StreamPart, None]:
     """Read to the end. Raises httpx's errors, TimeoutError between two chunks, and what the finish reason says.
 
     The limit is on chunks, beside httpx's on bytes: a vendor that sends one byte a second is silent too.
     """
-    answer = StreamedAnswer(clock)
-    loop = asyncio.get_running_loop()
+    answer = StreamedAnswer(watch)
     # The SDK types its generator as an iterator; closing it is what ends the request at the vendor.
     stream = cast("AsyncGenerator[ChatCompletionChunk, None]", chunks)
-    try:
-        async with aclosing(stream), asyncio.timeout(timeouts.first_s) as limit:
-            async for chunk in stream:
-                answer.add(chunk)
-                limit.reschedule(loop.time() + (END_GRACE_S if answer.finished else timeouts.silence_s))
-    except (httpx.TransportError, TimeoutError):
-        if not answer.finished:
-            raise
-    return answer.completion(vendor)
+    limit = timeouts.first_s
+    async with aclosing(stream):
+        while True:
+            try:
+                async with asyncio.timeout(limit):
+                    chunk = await anext(stream, None)
+            except (httpx.TransportError, TimeoutError):
+                if not answer.finished:
+                    raise
+                break
+            if chunk is None:
+                break
+            if text := answer.add(chunk):
+                yield Delta(text)
+            limit = END_GRACE_S if answer.finished else timeouts.silence_s
+    yield answer.completion(vendor)
 
 
 class StreamedAnswer:
     """The chunks of one answer so far."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._started = clock.monotonic()
-        self._first_token_s: float | None = None
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
         self._parts: list[str] = []
         self._chars = 0
         self._chunks = 0
@@ -68,15 +72,18 @@ class StreamedAnswer:
         """Whether the finish reason came. The SDK swallows ``[DONE]``; the reason comes just before it."""
         return self._reason is not None
 
-    def add(self, chunk: ChatCompletionChunk) -> None:
-        """Take one chunk. Raises ProviderAnswerInvalid when the text grows beyond any answer."""
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take one chunk; its text. Raises ProviderAnswerInvalid when the whole grows beyond any answer."""
+        text = ""
         self._chunks += 1
         self._model = chunk.model or self._model
         self._usage = chunk.usage or self._usage
         for choice in chunk.choices[:1]:
             self._choices += 1
             self._reason = choice.finish_reason or self._reason
-            self._add_text(choice.delta.content or "")
+            text = choice.delta.content or ""
+            self._add_text(text)
+        return text
 
     def completion(self, vendor: str) -> Completion:
         """The whole answer, or the error that its end, or the lack of one, stands for."""
@@ -86,15 +93,14 @@ class StreamedAnswer:
             text="".join(self._parts),
             finish_reason=_finish(self._reason, vendor),
             model=self._model,
-            usage=Usage(self._usage.prompt_tokens, self._usage.completion_tokens) if self._usage else Usage(),
-            first_token_s=self._first_token_s,
+            usage=_usage(self._usage),
+            timings=self._watch.timings(),
         )
 
     def _add_text(self, text: str) -> None:
         if not text:
             return
-        if self._first_token_s is None:
-            self._first_token_s = self._clock.monotonic() - self._started
+        self._watch.first()
         self._chars += len(text)
         if self._chars > MAX_TEXT_CHARS:
             raise ProviderAnswerInvalid(f"The answer is longer than {MAX_TEXT_CHARS} characters.")
@@ -106,6 +112,12 @@ class StreamedAnswer:
         return ProviderStreamCut(
             f"{vendor}'s answer ended after {self._chars} characters without its end marker."
         )
+
+
+def _usage(told: VendorUsage | None) -> Usage:
+    if told is None:
+        return Usage()
+    return Usage(told.prompt_tokens, told.completion_tokens, told.precached_prompt_tokens)
 
 
 def _finish(reason: str, vendor: str) -> FinishReason:

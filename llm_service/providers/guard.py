@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm_service.errors import (
     DeadlineExceeded,
@@ -19,7 +19,9 @@ from llm_service.errors import (
     ProviderTimeout,
 )
 from llm_service.events import Observer, ProviderCalled, ProviderRetried
-from llm_service.providers.protocol import Completion, CompletionRequest, Provider
+from llm_service.providers.ability import refuse_unable
+from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
+from llm_service.providers.reading import whole
 from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
@@ -45,6 +47,22 @@ class GuardPolicy:
     """The whole of one call, from its start to the last byte."""
     health_timeout_s: float = 5.0
     """One health check; a provider that takes longer for a free call is not back."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One request on its way to an answer."""
+
+    request: CompletionRequest
+    deadline: Deadline
+    waiting: Waiting
+    spent: Callable[[], None]
+    queued_at: float
+    """Since when it waits for its next call."""
+    after: float = 0.0
+    """Seconds before that call, at the earliest."""
+    failure: ProviderError | None = None
+    """Of the last call."""
 
 
 class Guard:
@@ -112,53 +130,40 @@ class Guard:
         is one) it must not wait for the slot again. Raises DeadlineExceeded, which ends waits and calls alike,
         and ProviderError: at once when no repetition can help, else the last one when the retries are spent.
         """
-        after = 0.0
-        failure: ProviderError | None = None
+        refuse_unable(self.provider.name, self.provider.capabilities, request)
+        asking = _Asking(request, deadline, waiting, spent, self._clock.monotonic())
+        async with TimeLimit(self._clock, deadline.at, lambda: self._late(asking.failure)):
+            return await self._tried(asking)
 
-        async def call() -> Completion:
-            # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
-            if deadline.expired(self._clock):
-                raise self._late(failure)
-            entry = await self._gate.enter(waiting, after)
-            try:
-                completion = await self._call(request, deadline, entry)
-            except ProviderError as error:
-                if error.spent:
-                    spent()
+    async def _tried(self, asking: _Asking) -> Completion:
+        """The answer to one request, by as many calls as its retries allow."""
+        try:
+            return await self._made(asking)
+        except ProviderError as error:
+            if not error.retryable:
                 raise
-            spent()
-            return completion
+            first: ProviderError | None = error
+
+        async def attempt() -> Completion:
+            # tenacity costs more than all else around a call, so it is asked only when there is something to
+            # retry, and meets the first failure here.
+            nonlocal first
+            if first is not None:
+                failed, first = first, None
+                raise failed
+            return await self._made(asking)
 
         async def put_off(seconds: float) -> None:
             # The gate sleeps it, in one wait with all else that is waited for before a call.
-            nonlocal after
-            after = seconds
+            asking.after = seconds
 
         def on_retry(error: ProviderError, delay_s: float) -> None:
-            nonlocal failure
-            failure = error
+            asking.failure, asking.queued_at = error, self._clock.monotonic()
             self._observe(ProviderRetried(self.provider.name, error.code, delay_s))
 
-        async with TimeLimit(self._clock, deadline.at, lambda: self._late(failure)):
-            try:
-                return await call()
-            except ProviderError as error:
-                if not error.retryable:
-                    raise
-                first: ProviderError | None = error
-
-            async def attempt() -> Completion:
-                # tenacity costs more than all else around a call, so it is asked only when there is something to
-                # retry, and meets the first failure here.
-                nonlocal first
-                if first is not None:
-                    failed, first = first, None
-                    raise failed
-                return await call()
-
-            attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
-            completion: Completion = await attempts(attempt)
-            return completion
+        attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
+        completion: Completion = await attempts(attempt)
+        return completion
 
     async def close(self) -> None:
         """End what runs on behalf of waiting tasks, then close the provider."""
@@ -167,11 +172,27 @@ class Guard:
 
     # --- one call ---------------------------------------------------------------------------------
 
-    async def _call(self, request: CompletionRequest, deadline: Deadline, entry: Pass) -> Completion:
+    async def _made(self, asking: _Asking) -> Completion:
+        # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
+        if asking.deadline.expired(self._clock):
+            raise self._late(asking.failure)
+        entry = await self._gate.enter(asking.waiting, asking.after)
+        try:
+            completion = await self._call(asking, entry)
+        except ProviderError as error:
+            if error.spent:
+                asking.spent()
+            raise
+        asking.spent()
+        return completion
+
+    async def _call(self, asking: _Asking, entry: Pass) -> Completion:
         started = self._clock.monotonic()
         code = "cancelled"
+        timings = Timings()
         try:
-            completion = await self._answer(request)
+            completion = _timed(await self._answer(asking.request), started - asking.queued_at)
+            timings = completion.timings
             code = "success"
             self._breaker.succeeded(entry.ticket)
             self._limit.succeeded(entry.permit)
@@ -180,12 +201,13 @@ class Guard:
             self._learn(error, entry)
             raise
         finally:
-            if code == "cancelled" and deadline.expired(self._clock):
+            if code == "cancelled" and asking.deadline.expired(self._clock):
                 code = DeadlineExceeded.code
             self._gate.leave(entry)
-            model = request.model or self.provider.default_model
+            model = asking.request.model or self.provider.default_model
             seconds = self._clock.monotonic() - started
-            self._observe(ProviderCalled(self.provider.name, model, code, seconds))
+            spans = timings.queue_s, timings.connect_s, timings.first_token_s
+            self._observe(ProviderCalled(self.provider.name, model, code, seconds, *spans))
         return completion
 
     async def _answer(self, request: CompletionRequest) -> Completion:
@@ -196,7 +218,7 @@ class Guard:
         until = self._clock.monotonic() + self._policy.call_timeout_s
         try:
             async with TimeLimit(self._clock, until, self._took_too_long):
-                return await self.provider.complete(request)
+                return await self._asked(request)
         except ProviderError:
             raise
         except asyncio.CancelledError:
@@ -209,6 +231,12 @@ class Guard:
                     f"The provider {self.provider.name} could not be asked: {short}."
                 ) from None
             raise self._broken(type(error).__name__) from None
+
+    async def _asked(self, request: CompletionRequest) -> Completion:
+        """Read as a stream where that is possible: a long answer shows all the time that it is being written."""
+        if not self.provider.capabilities.streaming:
+            return await self.provider.complete(request)
+        return await whole(self.provider.stream(request), self.provider.name)
 
     def _learn(self, error: ProviderError, entry: Pass) -> None:
         if error.trips:
@@ -241,3 +269,8 @@ class Guard:
         return ProviderError(
             f"The provider {self.provider.name} failed in a way it does not declare ({what}): a bug in it."
         )
+
+
+def _timed(completion: Completion, queue_s: float) -> Completion:
+    """With the wait before the call, which only we know."""
+    return replace(completion, timings=replace(completion.timings, queue_s=queue_s))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
 
 import httpx
 import ollama
@@ -23,18 +23,27 @@ from llm_service.providers.http_errors import Refusal, excerpt, from_status, fro
 from llm_service.providers.ollama_client import OllamaClient, OllamaRefusedError
 from llm_service.providers.ollama_context import ContextNeed, ModelFacts, context_sizes
 from llm_service.providers.ollama_request import (
-    PICTURE_LIMIT,
-    PICTURE_TYPES,
+    CAPABILITIES,
     encoded,
     messages_of,
     payload_of,
     pictures_of,
 )
-from llm_service.providers.ollama_stream import answer_of
+from llm_service.providers.ollama_stream import parts_of
 from llm_service.providers.options import number, text
-from llm_service.providers.protocol import Capabilities, Completion, CompletionRequest, Document
+from llm_service.providers.protocol import (
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    Document,
+    Embeddings,
+    StreamPart,
+    Usage,
+)
+from llm_service.providers.reading import whole
 from llm_service.providers.registry import ProviderContext
-from llm_service.providers.transport import Timeouts
+from llm_service.providers.stopwatch import Stopwatch
+from llm_service.providers.transport import Timeouts, sendable
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.shortage import MachineShort, shortage
 
@@ -101,14 +110,13 @@ class OllamaProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            picture_types=PICTURE_TYPES,
-            picture_limit_bytes=PICTURE_LIMIT,
-            schema=True,
-            context_tokens=self._options.num_ctx_max,
-        )
+        return replace(CAPABILITIES, context_tokens=self._options.num_ctx_max)
 
     async def complete(self, request: CompletionRequest) -> Completion:
+        return await whole(self.stream(request), VENDOR)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
+        watch = Stopwatch(self._clock)
         model = request.model or self._options.model
         pictures = pictures_of(request)
         facts = await self._facts_of(model)
@@ -120,12 +128,40 @@ class OllamaProvider:
         *earlier, last = context_sizes(need, model, facts, self._options.num_ctx_max)
         for size in earlier:
             try:
-                return await self._chat(model, payload_of(request, messages, images, size))
+                async with aclosing(
+                    self._chat(model, payload_of(request, messages, images, size), watch)
+                ) as parts:
+                    async for part in parts:
+                        yield part
             except RequestRejected:
-                # With truncation off HTTP 400 says among other things that the prompt did not fit the size. That
-                # costs nothing; whatever else it meant, the larger size is refused in the same words.
+                # With truncation off HTTP 400 says among other things that the prompt did not fit the size. That comes
+                # before any answer and costs nothing; whatever else it meant, the larger size is refused in the same words.
                 continue
-        return await self._chat(model, payload_of(request, messages, images, last))
+            return
+        async with aclosing(self._chat(model, payload_of(request, messages, images, last), watch)) as parts:
+            async for part in parts:
+                yield part
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
+        """By the model that is named, or the one of the settings; what is too long for it is refused, not cut."""
+        wanted = model or self._options.model
+        with self._errors("embed texts", wanted):
+            # A model may have to be loaded first, as for a chat.
+            found = await asyncio.wait_for(
+                self._client.embed(
+                    wanted,
+                    [sendable(text) for text in texts],
+                    truncate=False,
+                    keep_alive=self._options.keep_alive,
+                ),
+                self._options.timeouts.first_s,
+            )
+        vectors = tuple(tuple(vector) for vector in found.embeddings)
+        return Embeddings(vectors, found.model or wanted, Usage(found.prompt_eval_count))
+
+    async def count_tokens(self, texts: Sequence[str], model: str | None = None) -> Sequence[int]:
+        """Raises RequestUnsupported: the server has no call for it."""
+        raise RequestUnsupported("The provider ollama counts no tokens.")
 
     async def models(self) -> Sequence[str]:
         with self._errors("list its models", ""):
@@ -139,13 +175,17 @@ class OllamaProvider:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _chat(self, model: str, payload: Mapping[str, object]) -> Completion:
+    async def _chat(
+        self, model: str, payload: Mapping[str, object], watch: Stopwatch
+    ) -> AsyncGenerator[StreamPart, None]:
         body = {**payload, "model": model}
         if self._options.keep_alive is not None:
             body["keep_alive"] = self._options.keep_alive
         with self._errors("answer the chat", model):
             stream = await self._client.chat_whole(body)
-            return await answer_of(stream, self._options.timeouts, self._clock)
+            async with aclosing(parts_of(stream, self._options.timeouts, watch)) as parts:
+                async for part in parts:
+                    yield part
 
     async def _facts_of(self, model: str) -> ModelFacts:
         now = self._clock.monotonic()

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from llm_service.errors import RequestUnsupported
+from llm_service.providers.ability import refuse_unable
 from llm_service.providers.inline import inline_documents
-from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
+from llm_service.providers.protocol import Capabilities, CompletionRequest, Document, Message, Parameters
 
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png"})
 
@@ -18,30 +19,25 @@ PICTURE_LIMIT = 15_000_000
 TOP_LEVEL = frozenset({"think", "logprobs", "top_logprobs"})
 """Vendor parameters that stand beside ``options``; all others are options."""
 
-OURS = frozenset(
-    {"model", "messages", "stream", "truncate", "shift", "format", "keep_alive", "tools", "num_ctx"}
+OURS = frozenset({"model", "messages", "stream", "truncate", "shift", "format", "keep_alive", "num_ctx"})
+"""What the provider itself decides."""
+
+CAPABILITIES = Capabilities(
+    picture_types=PICTURE_TYPES,
+    picture_limit_bytes=PICTURE_LIMIT,
+    schema=True,
+    streaming=True,
+    embeddings=True,
 )
-"""What the provider itself decides. ``tools`` among them: a document's text reaches the model, so none is offered."""
+"""Those of the server; whether a model sees is asked of it."""
 
 
 def pictures_of(request: CompletionRequest) -> tuple[Document, ...]:
     """Documents that go as pictures. Raises RequestUnsupported for what Ollama takes in no form."""
-    if request.grammar is not None:
-        raise RequestUnsupported("Ollama takes no grammar; ask for a response_format with a JSON Schema.")
+    refuse_unable("ollama", CAPABILITIES, request)
     if refused := sorted(OURS & request.parameters.extra.keys()):
         raise RequestUnsupported(f"Parameters a task can't set for Ollama: {', '.join(refused)}.")
-    pictures = tuple(document for document in request.documents if document.text is None)
-    for picture in pictures:
-        if picture.content_type not in PICTURE_TYPES or picture.path is None:
-            raise RequestUnsupported(
-                f"Ollama takes no file of type {picture.content_type!r}, and {picture.name!r} has no text."
-            )
-        if picture.size > PICTURE_LIMIT:
-            raise RequestUnsupported(
-                f"Pictures go to Ollama up to {PICTURE_LIMIT // 1_000_000} MB; "
-                f"{picture.name!r} has {picture.size / 1e6:.1f} MB."
-            )
-    return pictures
+    return tuple(document for document in request.documents if document.text is None)
 
 
 def messages_of(request: CompletionRequest) -> tuple[Message, ...]:

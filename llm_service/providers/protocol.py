@@ -1,12 +1,13 @@
-"""What a provider is: it takes one request and gives one answer.
+"""What a provider is: it takes one request and gives one answer, whole or piece by piece.
 
 A provider's own file holds only its vendor's protocol. Limits, breaker, retries and deadlines are
-wrapped around it by ``providers/guard.py``; documents become text before it when it takes no files.
+wrapped around it by ``providers/guard.py``; documents become text before it when it takes no files. A provider
+that can do only a part of it inherits the rest from ``providers/plain.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -84,6 +85,8 @@ class Usage:
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the prompt that the provider had in a cache and asks less for."""
 
     @property
     def total_tokens(self) -> int | None:
@@ -91,6 +94,31 @@ class Usage:
         if self.prompt_tokens is None and self.completion_tokens is None:
             return None
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the seconds of one call went; None where nobody could measure it."""
+
+    queue_s: float | None = None
+    """Before the call: for a permit, and for a provider that had asked for rest. The guard measures it."""
+    connect_s: float | None = None
+    """Opening connections, TLS included; 0 when an open one was used."""
+    first_token_s: float | None = None
+    """From the call to the first piece of the answer."""
+    whole_s: float | None = None
+    """From the call to the end of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the provider says is left to the account, in the headers of an answer; None where it does not say."""
+
+    requests_left: int | None = None
+    requests_reset_s: float | None = None
+    """Seconds until all requests of the window are there again."""
+    tokens_left: int | None = None
+    tokens_reset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +131,73 @@ class Completion:
     """The model as the provider named it in its answer."""
     usage: Usage = field(default_factory=Usage)
     cost: float | None = None
-    """US dollars, where the provider says so."""
-    first_token_s: float | None = None
-    """Seconds from the request to the first token, where the answer was streamed."""
+    """US dollars, where the provider itself says so; else it is worked out from the price table."""
+    timings: Timings = field(default_factory=Timings)
+    quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer that is still being written."""
+
+    text: str
+
+
+StreamPart: TypeAlias = Delta | Completion
+"""What a stream is made of: pieces in their order, and at its end the whole once, with all that is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A vector for each text, in the order of the texts."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = None
+    """US dollars, where the provider itself says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do beyond text."""
+    """What a provider can do beyond text. What it can't is refused before any call (``providers/ability.py``)."""
 
     upload_types: frozenset[str] = frozenset()
     """Content types it takes as files; any other document is turned into text before it."""
     picture_types: frozenset[str] = frozenset()
     """Content types it takes as pictures (a model without vision may still refuse one)."""
     upload_limit_bytes: int = 0
+    """Of one file; 0 is no limit."""
     picture_limit_bytes: int = 0
     schema: bool = False
     """Keeps a JSON Schema by a mode of its own; otherwise the schema is put into words."""
     grammar: bool = False
+    """Keeps a grammar in GBNF."""
+    streaming: bool = False
+    """Gives its answer piece by piece; otherwise ``stream`` gives it in one."""
+    embeddings: bool = False
+    token_counting: bool = False
+    """Counts tokens as its model would, by ``count_tokens``."""
     context_tokens: int | None = None
+    """Prompt and answer together, at most; None where it depends on the model, or nobody knows."""
+
+    @property
+    def vision(self) -> bool:
+        """Whether any of its models takes pictures."""
+        return bool(self.picture_types)
+
+    @property
+    def upload(self) -> bool:
+        """Whether it takes documents as files."""
+        return bool(self.upload_types)
 
 
 class Provider(Protocol):
     """One vendor, behind its own protocol.
 
     Errors raised are of ``errors.ProviderError``; anything else is a bug in the provider and is
-    reported as ``internal_error``. Cancelling a call reaches the vendor and cleans up (an uploaded file is
-    deleted whatever way the call ends).
+    reported as ``internal_error``. Cancelling a call, or closing a stream, reaches the vendor within a second and
+    cleans up (an uploaded file is deleted whatever way the call ends).
     """
 
     @property
@@ -147,6 +215,21 @@ class Provider(Protocol):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer one request. Connect, first byte and between-chunks limits are the provider's own."""
+        ...
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
+        """The same answer piece by piece: any number of ``Delta``, then the ``Completion`` that holds all of it.
+
+        A stream that raises has no answer, whatever came before. Whoever stops reading closes it (``aclosing``).
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
+        """A vector for each text. Raises RequestUnsupported where ``capabilities`` has no embeddings."""
+        ...
+
+    async def count_tokens(self, texts: Sequence[str], model: str | None = None) -> Sequence[int]:
+        """Tokens of each text as the model counts them. Raises RequestUnsupported where it can't."""
         ...
 
     async def models(self) -> Sequence[str]:

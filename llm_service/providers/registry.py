@@ -5,8 +5,8 @@ Such a package declares, in its own ``pyproject.toml``::
     [project.entry-points."llm_service.providers"]
     mymodel = "my_package.provider:create"
 
-where ``create(context: ProviderContext) -> Provider``. Its options are the settings that begin with
-``MYMODEL_``, the prefix cut and the rest in lower case.
+where ``create(context: ProviderContext) -> Provider`` (``plain.PlainProvider`` has what it can't do).
+Its options are the settings that begin with ``MYMODEL_``, the prefix cut and the rest in lower case.
 """
 
 from __future__ import annotations
@@ -24,7 +24,18 @@ from llm_service.resilience.clock import Clock
 
 GROUP = "llm_service.providers"
 
-_MEMBERS = ("name", "default_model", "capabilities", "complete", "models", "health", "close")
+_MEMBERS = (
+    "name",
+    "default_model",
+    "capabilities",
+    "complete",
+    "stream",
+    "embed",
+    "count_tokens",
+    "models",
+    "health",
+    "close",
+)
 
 
 def _unheard(event: Event) -> None:

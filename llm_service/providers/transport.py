@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from llm_service.errors import ProviderAnswerInvalid
+from llm_service.providers.stopwatch import Stopwatch, current_stopwatch
 
 if TYPE_CHECKING:
     import ssl
@@ -65,13 +67,32 @@ class BoundedStream(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
+class _Connecting:
+    """Listens to httpcore's tracing, which tells of each step of a connection's opening."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+        self._began = 0.0
+
+    async def __call__(self, event: str, _info: object) -> None:
+        step, _, moment = event.rpartition(".")
+        if step not in {"connection.connect_tcp", "connection.start_tls"}:
+            return
+        if moment == "started":
+            self._began = time.monotonic()
+        else:
+            self._watch.connected(time.monotonic() - self._began)
+
+
 class BoundedTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport, with an answer's size limited before anything reads it.
+    """httpx's transport, with an answer's size limited before anything reads it, and connecting measured.
 
     A compressed answer is refused: we ask for none, and one of a few kB can unpack to gigabytes.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if (watch := current_stopwatch()) is not None:
+            request.extensions = {**request.extensions, "trace": _Connecting(watch)}
         response = await super().handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()

@@ -21,7 +21,7 @@ def succeeded(answer: Answer, plan: Plan, elapsed_ms: int) -> Success:
         finish_reason=answer.completion.finish_reason.value,
         prompt_tokens=answer.usage.prompt_tokens,
         completion_tokens=answer.usage.completion_tokens,
-        cost=answer.completion.cost,
+        cost=answer.cost,
         processing_time_ms=elapsed_ms,
     )
 
@@ -58,6 +58,7 @@ def settled(
             event.prompt_tokens,
             event.completion_tokens,
             has_letter,
+            event.cost,
         )
     code, message = (event.code, event.message) if event is not None else (IdConflict.code, "")
     provider = (event.provider if event is not None else None) or ""

@@ -61,6 +61,8 @@ class Answer:
     completion: Completion
     usage: Usage
     """Of all calls made for it."""
+    cost: float | None = None
+    """US dollars, of all calls made for it; None where it is not known of each."""
 
 
 class Work:
@@ -167,7 +169,7 @@ class Work:
         first = await complete(request, deadline, pause)
         try:
             with _priced(first.usage):
-                return Answer(_checked(first, plan), first, first.usage)
+                return Answer(_checked(first, plan), first, first.usage, first.cost)
         except AnswerTruncated:
             raise
         except AnswerError as error:
@@ -177,7 +179,7 @@ class Work:
         second = await complete(_with_repair(request, first.text, turn), deadline, pause)
         usage = _sum(first.usage, second.usage)
         with _priced(usage):
-            return Answer(_checked_last(second, plan), second, usage)
+            return Answer(_checked_last(second, plan), second, usage, _both(first.cost, second.cost))
 
     @contextmanager
     def _stage(self, ref: events.TaskRef, stage: str) -> Iterator[None]:
@@ -232,6 +234,11 @@ def _sum(first: Usage, second: Usage) -> Usage:
         _add(first.prompt_tokens, second.prompt_tokens),
         _add(first.completion_tokens, second.completion_tokens),
     )
+
+
+def _both(first: float | None, second: float | None) -> float | None:
+    """A sum of which a part is unknown would be too low."""
+    return None if first is None or second is None else first + second
 
 
 def _add(first: int | None, second: int | None) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -27,11 +28,13 @@ from llm_service.errors import (
     RequestUnsupported,
 )
 from llm_service.providers.protocol import (
+    Completion,
     CompletionRequest,
     Document,
     FinishReason,
     Message,
     Parameters,
+    StreamPart,
 )
 from tests.contract.provider_benches import IMPATIENT, REMOTE, SILENCE_S, Bench, bench, closed_port, names
 
@@ -118,7 +121,9 @@ class TestAnswering:
         answer = await remote.provider().complete(question())
         assert answer.usage.prompt_tokens
         assert answer.usage.completion_tokens
-        assert answer.first_token_s is not None
+        assert answer.timings.first_token_s is not None
+        assert answer.timings.connect_s
+        assert answer.timings.first_token_s <= (answer.timings.whole_s or 0)
 
     async def test_usage_may_be_absent(self, remote: Bench) -> None:
         remote.vendor.tell(nousage=True)
@@ -339,6 +344,48 @@ class TestSilence:
         assert remote.name in error.message.lower()
         with pytest.raises(ProviderUnavailable):
             await remote.provider(base_url=address).health()
+
+
+class TestStreaming:
+    async def test_pieces_come_while_the_answer_is_being_written(self, remote: Bench) -> None:
+        remote.vendor.tell(chunks=4, gap=0.3, answer="Первое. Второе. Третье. Четвёртое.")
+        began = time.monotonic()
+        async with aclosing(remote.provider().stream(question())) as stream:
+            came = [(time.monotonic() - began, part) async for part in stream]
+        (first_at, _), *_, (ended_at, whole) = came
+        assert first_at < 0.6 < ended_at
+        assert isinstance(whole, Completion)
+        assert (whole.timings.first_token_s or 9) < 0.6 < (whole.timings.whole_s or 0)
+
+    async def test_a_connection_that_is_open_takes_no_time_to_connect(self, remote: Bench) -> None:
+        provider = remote.provider()
+        await provider.complete(question())
+        assert (await provider.complete(question())).timings.connect_s == 0
+
+    @pytest.mark.parametrize("fault", ["cut", "noend", "badjson"])
+    async def test_a_stream_that_breaks_has_no_answer(self, remote: Bench, fault: str) -> None:
+        remote.vendor.tell(fault=fault)
+        parts: list[StreamPart] = []
+
+        async def read() -> None:
+            async with aclosing(remote.provider().stream(question())) as stream:
+                async for part in stream:
+                    parts.append(part)  # noqa: PERF401 - what came before the error counts
+
+        with pytest.raises(ProviderError):
+            await read()
+        assert not [part for part in parts if isinstance(part, Completion)]
+
+    async def test_leaving_a_stream_ends_the_request_at_the_vendor_within_a_second(
+        self, remote: Bench
+    ) -> None:
+        remote.vendor.tell(chunks=100, gap=0.2, match="[[task:left]]")
+        began = 0.0
+        async with aclosing(remote.provider().stream(question("[[task:left]]"))) as stream:
+            await anext(stream)
+            began = time.monotonic()
+        await _until(lambda: _outcome(remote, "left") == "gone")
+        assert time.monotonic() - began < 1
 
 
 class TestCancelling:

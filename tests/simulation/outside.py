@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -21,8 +21,8 @@ from llm_service.errors import (
     StoreUnavailable,
 )
 from llm_service.files.store import LocalFile
+from llm_service.providers.plain import PlainProvider
 from llm_service.providers.protocol import (
-    Capabilities,
     Completion,
     CompletionRequest,
     FinishReason,
@@ -66,12 +66,11 @@ class ProviderLog:
         self.calls_while_away = 0
 
 
-class SimulatedProvider:
+class SimulatedProvider(PlainProvider):
     """One worker's connection to the provider. A task's text says who it is and what it is to be answered."""
 
     name = "simulated"
     default_model = "model-1"
-    capabilities = Capabilities()
 
     def __init__(self, calls: Calls, log: ProviderLog, slowest_s: float) -> None:
         self._calls = calls
@@ -103,12 +102,6 @@ class SimulatedProvider:
         await asyncio.sleep(0.01)
         if self._log.away_until > self._calls.process.world.now:
             raise ProviderUnavailable("the stand-in is away")
-
-    async def models(self) -> Sequence[str]:
-        return [self.default_model]
-
-    async def close(self) -> None:
-        return
 
     async def _think(self) -> None:
         world, log = self._calls.process.world, self._log

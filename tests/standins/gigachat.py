@@ -27,6 +27,7 @@ from tests.standins.server import Asked, Standin, Told, serve, split
 KEY = base64.b64encode(b"8f3c1d9e-0000-4000-8000-5a6b7c8d9e0f:stand-in-secret").decode()
 SCOPE = "GIGACHAT_API_CORP"
 MODELS = ("GigaChat", "GigaChat-Pro", "GigaChat-Max")
+EMBEDDING_MODELS = ("Embeddings", "EmbeddingsGigaR")
 TOKENS_A_SECOND = 10
 """What the vendor allows."""
 ROLES = {"system", "user", "assistant", "function"}
@@ -39,6 +40,7 @@ ROUTES = {
     ("POST", "/api/v1/files"): "upload",
     ("GET", "/api/v1/files"): "files",
     ("POST", "/api/v1/tokens/count"): "count",
+    ("POST", "/api/v1/embeddings"): "embed",
 }
 DELETE = re.compile(r"^/api/v1/files/([^/]+)/delete$")
 
@@ -202,17 +204,34 @@ class GigaChatStandin(Standin):
             return {"data": self.storage.listing()}
         if kind == "delete":
             return self.storage.delete(content)
-        if kind == "count":
-            texts = json.loads(content)["input"]
-            return [
-                {"object": "tokens", "tokens": len(text) // 4 + 1, "characters": len(text)} for text in texts
-            ]
+        if kind in {"embed", "count"}:
+            asked = json.loads(content)
+            return _embeddings(asked) if kind == "embed" else _counted(asked["input"])
         raise Refused(404, f"no {exchange.path}")
 
 
 def _choices(content: str, finish: str | None = None) -> list[dict[str, object]]:
     choice: dict[str, object] = {"delta": {"content": content, "role": "assistant"}, "index": 0}
     return [choice | {"finish_reason": finish} if finish else choice]
+
+
+def _counted(texts: list[str]) -> object:
+    return [{"object": "tokens", "tokens": len(text) // 4 + 1, "characters": len(text)} for text in texts]
+
+
+def _embeddings(asked: dict[str, Any]) -> object:
+    if asked.get("model") not in EMBEDDING_MODELS:
+        raise Refused(404, "No such model")
+    data = [
+        {
+            "object": "embedding",
+            "embedding": [len(text) / 100, 0.5],
+            "index": at,
+            "usage": {"prompt_tokens": 2},
+        }
+        for at, text in enumerate(asked["input"])
+    ]
+    return {"object": "list", "data": data, "model": asked["model"]}
 
 
 def _event(value: dict[str, object]) -> bytes:

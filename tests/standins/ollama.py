@@ -21,6 +21,7 @@ MODELS: dict[str, list[str]] = {"tiny": ["completion"], "seeing": ["completion",
 ROUTES = {
     ("POST", "/api/chat"): "chat",
     ("POST", "/api/show"): "show",
+    ("POST", "/api/embed"): "embed",
     ("GET", "/api/tags"): "models",
     ("GET", "/api/version"): "version",
 }
@@ -83,6 +84,11 @@ class OllamaStandin(Standin):
             capabilities = self._known(content)
             info = {"general.architecture": "llama", "llama.context_length": CONTEXT}
             return {"details": {"family": "llama"}, "model_info": info, "capabilities": capabilities}
+        if kind == "embed":
+            self._known(content)
+            texts = content["input"] if isinstance(content["input"], list) else [content["input"]]
+            vectors = [[len(text) / 100, 0.5, -0.25] for text in texts]
+            return {"model": content["model"], "embeddings": vectors, "prompt_eval_count": len(texts)}
         if kind == "models":
             return {"models": [{"model": f"{name}:latest", "name": f"{name}:latest"} for name in MODELS]}
         if kind == "version":

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import Sequence
 from pathlib import Path
 
-from llm_service.providers.protocol import Capabilities, Completion, CompletionRequest, FinishReason, Usage
+from llm_service.providers.plain import PlainProvider
+from llm_service.providers.protocol import Completion, CompletionRequest, FinishReason, Usage
 from llm_service.providers.registry import ProviderContext
 
 ANSWER = "Письмо получено, ответ не требуется."
 
 
-class Instant:
+class Instant(PlainProvider):
     """``INSTANT_SECONDS`` is how long an answer takes; ``INSTANT_CALLS`` is a file for the times of all calls."""
 
     name = "instant"
     default_model = "instant-1"
-    capabilities = Capabilities()
 
     def __init__(self, seconds: float, calls: Path | None) -> None:
         self._seconds = seconds
@@ -33,12 +32,6 @@ class Instant:
         if self._calls is not None:
             self._times.extend((began, time.monotonic()))
         return Completion(ANSWER, FinishReason.STOP, self.default_model, Usage(100, 20))
-
-    async def models(self) -> Sequence[str]:
-        return [self.default_model]
-
-    async def health(self) -> None:
-        return None
 
     async def close(self) -> None:
         if self._calls is not None:

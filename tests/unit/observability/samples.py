@@ -24,6 +24,7 @@ def settled(code: str = "success", message: str = "", *, provider: str = "gigach
         prompt_tokens=100,
         completion_tokens=50,
         dead_letter=code != "success",
+        cost=0.002 if code == "success" else None,
     )
 
 
@@ -35,7 +36,7 @@ def life() -> list[events.Event]:
         events.StageFinished(REF, "fetch", 0.1),
         events.FileLoaded(REF, "documents/a.pdf", 1000),
         events.StageFinished(REF, "convert", 0.1),
-        events.ProviderCalled("gigachat", "GigaChat-Max", "success", 1.0),
+        events.ProviderCalled("gigachat", "GigaChat-Max", "success", 1.0, 0.0, 0.01, 0.4),
         events.StageFinished(REF, "provider", 1.0),
         events.StageFinished(REF, "settle", 0.02),
         settled(),

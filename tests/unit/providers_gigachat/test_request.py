@@ -14,10 +14,10 @@ from llm_service.providers.gigachat_request import (
     UPLOAD_LIMIT,
     Attachment,
     chat_of,
-    until_stop,
     uploads_of,
     vendor_type,
 )
+from llm_service.providers.gigachat_stop import ShownText
 from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
 
 HERE = Path("document")
@@ -111,9 +111,17 @@ def test_a_grammar_is_refused() -> None:
 
 
 def test_a_stop_sequence_ends_the_text() -> None:
-    assert until_stop("один два три", Parameters(stop=("три", " два"))) == "один"
-    assert until_stop("один два три", Parameters(stop=("",))) == "один два три"
-    assert until_stop("один", Parameters()) == "один"
+    for stops, whole in ((("три", " два"), "один"), (("",), "один два три"), ((), "один два три")):
+        shown = ShownText(Parameters(stop=stops))
+        pieces = [shown.add(char) for char in "один два три"]
+        assert "".join([*pieces, shown.rest()]) == shown.whole == whole
+
+
+def test_what_may_begin_a_stop_sequence_is_held_back_until_it_is_sure() -> None:
+    shown = ShownText(Parameters(stop=("КОНЕЦ",)))
+    assert shown.add("да КОН") == "да"
+    assert shown.add("и") == " "
+    assert shown.rest() == "КОНи"
 
 
 @pytest.mark.parametrize(

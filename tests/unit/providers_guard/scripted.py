@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from llm_service.events import BreakerChanged, Event, Observer, ProviderCalled, ProviderRetried
 from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.providers.plain import PlainProvider
 from llm_service.providers.protocol import (
-    Capabilities,
     Completion,
     CompletionRequest,
     FinishReason,
@@ -45,12 +45,11 @@ class Later:
 Step: TypeAlias = BaseException | float | Later
 
 
-class ScriptedProvider:
+class ScriptedProvider(PlainProvider):
     """Does what its script says, and writes down what it sees."""
 
     name = "scripted"
     default_model = "scripted-1"
-    capabilities = Capabilities()
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
@@ -82,9 +81,6 @@ class ScriptedProvider:
         finally:
             self.in_progress -= 1
         return Completion("answer", FinishReason.STOP, "scripted-1.0.7")
-
-    async def models(self) -> Sequence[str]:
-        return ["scripted-1"]
 
     async def health(self) -> None:
         self.checked_at.append(self.clock.monotonic() - 1_000.0)

@@ -30,7 +30,7 @@ async def test_an_answer_comes_back_as_it_is_without_giving_up_the_slot() -> Non
     assert bench.slots.held == 1
     await bench.clock.advance(1)
     assert (await tasks[0]).text == "answer"
-    assert bench.events == [ProviderCalled("scripted", "scripted-1", "success", 2.0)]
+    assert bench.events == [ProviderCalled("scripted", "scripted-1", "success", 2.0, queue_s=0.0)]
     bench.assert_nothing_is_held()
 
 

@@ -59,6 +59,6 @@ async def test_an_installed_package_is_a_provider_like_any_other(
     request = CompletionRequest(messages=(Message("user", "привет"),))
     completion = await guard.complete(request, Deadline(None), waiting)
     assert completion.text == "тевирп!"
-    assert events == [ProviderCalled("backwards", "backwards-1", "success", 0.0)]
+    assert events == [ProviderCalled("backwards", "backwards-1", "success", 0.0, queue_s=0.0)]
     await guard.close()
     monkeypatch.delitem(sys.modules, "backwards_llm")

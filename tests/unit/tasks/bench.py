@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from llm_service.events import Event
 from llm_service.files.store import LocalFile
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.providers.plain import PlainProvider
 from llm_service.providers.protocol import (
     Capabilities,
     Completion,
@@ -124,7 +125,7 @@ class Files:
         return self.there[str(file.path)]
 
 
-class Model:
+class Model(PlainProvider):
     """A provider that answers by its script, else with a fresh answer each time."""
 
     default_model = "model-1"
@@ -153,9 +154,6 @@ class Model:
         if isinstance(step, Exception):
             raise step
         return step if isinstance(step, Completion) else completion(step)
-
-    async def models(self) -> Sequence[str]:
-        return [self.default_model]
 
     async def health(self) -> None:
         return
