@@ -8,7 +8,7 @@ import threading
 from llm_service import events
 from llm_service.container.kafka import connection_config
 from llm_service.errors import DependencyUnavailable
-from llm_service.kafka.adoption.standing import GroupAtWork, GroupStanding, standing
+from llm_service.kafka.adoption.standing import GroupAtWork, GroupStanding, is_known, standing
 from llm_service.kafka.adoption.survey import Choice, Found, Retries, Survey, fold, fold_retries, walk
 from llm_service.kafka.scan import TopicScan
 from llm_service.kafka.topics import TopicFacts
@@ -46,6 +46,8 @@ async def adopt_new_group(settings: Settings, facts: TopicFacts, observe: events
 def _adopt(settings: Settings, facts: TopicFacts, stop: threading.Event) -> Survey | None:
     """What was written; None where nothing had to be."""
     connection = connection_config(settings)
+    if is_known(connection, settings.kafka.group_id, facts.tasks, _SILENCE_S):
+        return None
     with standing(connection, settings.kafka.group_id, _SILENCE_S) as group:
         with TopicScan(connection, _SILENCE_S) as scan:
             partitions = len(scan.spans(facts.tasks))

@@ -103,6 +103,18 @@ def places(
     )
 
 
+def has_begun(reader: Consumer, topic: str, timeout_s: float) -> bool:
+    """Whether the group has an offset there. Blocks. Raises NotPermitted and DependencyUnavailable."""
+
+    def ask() -> list[TopicPartition]:
+        with answered():
+            partitions = reader.list_topics(topic, timeout=timeout_s).topics[topic].partitions
+            wanted = [TopicPartition(topic, number) for number in partitions]
+            return reader.committed(wanted, timeout=timeout_s) if wanted else []
+
+    return any(place.offset >= 0 for place in _when_coordinated(ask, timeout_s))
+
+
 def extent(cluster: Cluster, topic: str, partitions: int, timeout_s: float) -> list[tuple[int, int]]:
     """The oldest offset and the end of each partition. Blocks. Raises NotPermitted and DependencyUnavailable."""
     wanted = [TopicPartition(topic, number) for number in range(partitions)]
@@ -112,11 +124,15 @@ def extent(cluster: Cluster, topic: str, partitions: int, timeout_s: float) -> l
 
 
 @contextmanager
-def reading(connection: ConnectionConfig, group_id: str) -> Iterator[Consumer]:
-    """A consumer that may ask in the group's name, joins it never and commits nothing. Its closing blocks."""
+def reading(connection: ConnectionConfig, group_id: str, *, stable: bool = True) -> Iterator[Consumer]:
+    """A consumer that may ask in the group's name, joins it never and commits nothing. Its closing blocks.
+
+    Without ``stable`` what is committed is told at once, and what a transaction replaces right now is told as it was before.
+    """
     properties: dict[str, str | int | float | bool] = {
         **connection.properties(),
         "group.id": group_id,
+        "isolation.level": "read_committed" if stable else "read_uncommitted",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         # One message of each partition is enough, and the first one comes whole whatever these say.

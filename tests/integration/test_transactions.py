@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 
 from llm_service.contract.record import Record
 from llm_service.errors import DependencyUnavailable, MessageTooLarge, TopicNotWritable
+from llm_service.kafka.adoption.standing import is_known
 from llm_service.kafka.config import ConnectionConfig
 from llm_service.kafka.dead_member import DeadMembers
 from llm_service.kafka.offset_map import Run, encode_owned, read
@@ -159,6 +160,9 @@ def test_a_dead_members_transaction_is_ended_long_before_the_broker_would(bench:
     dead.send_offsets_to_transaction(offsets, bench.metadata, 10)
     place = TopicPartition(bench.tasks, 0)
     assert bench.port.committed([place]) == [], "it is undecided, so nothing may start"
+    began = time.monotonic()
+    assert is_known(ConnectionConfig(bench.kafka.bootstrap), bench.group, bench.tasks, 5.0)
+    assert time.monotonic() - began < 2, "a process that starts meanwhile does not wait for it"
 
     said: list[str] = []
     members = DeadMembers(config, bench.reader, f"{bench.group}-me", said.append, time.monotonic)

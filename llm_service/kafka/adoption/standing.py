@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ConfluentPartition
 
 from llm_service.errors import DependencyUnavailable
-from llm_service.kafka.backlog import Member, group, places, reading
+from llm_service.kafka.backlog import Member, group, has_begun, places, reading
 from llm_service.kafka.cluster import Cluster, NotPermitted, answered
 from llm_service.kafka.config import ConnectionConfig
 from llm_service.kafka.confluent import answers_of, offsets_of
@@ -43,7 +43,7 @@ class GroupStanding:
 
     def members(self) -> tuple[Member, ...]:
         """Who is in it. Raises DependencyUnavailable."""
-        with self._permitted():
+        with _permitted(self._group_id):
             return group(self._cluster, self._group_id, self._timeout_s).members
 
     def committed(self, topic: str, partitions: int) -> Mapping[TopicPartition, int]:
@@ -51,7 +51,7 @@ class GroupStanding:
 
         It waits where a transaction over the offsets is undecided, and that it waited in vain is such an error.
         """
-        with self._permitted():
+        with _permitted(self._group_id):
             found = places(self._cluster, self._reader, topic, partitions, self._timeout_s)
         return {
             TopicPartition(topic, place.partition): place.committed
@@ -61,7 +61,7 @@ class GroupStanding:
 
     def position(self, topic: str, partition: int) -> Committed:
         """What is committed in one partition, with its metadata. Raises DependencyUnavailable."""
-        with self._permitted(), answered():
+        with _permitted(self._group_id), answered():
             asked = [ConfluentPartition(topic, partition)]
             found = answers_of(self._reader.committed(asked, timeout=self._timeout_s))
         return found[0] if found else Committed(topic, partition, None, "")
@@ -96,15 +96,16 @@ class GroupStanding:
                 f"the offsets of the group {self._group_id} were not taken: {reason.name()}: {reason.str()}"
             ) from error
 
-    @contextmanager
-    def _permitted(self) -> Iterator[None]:
-        try:
-            yield
-        except NotPermitted as error:
-            raise NotPermitted(
-                f"the group {self._group_id} may not be used ({error.message}): "
-                "grant READ and DESCRIBE on it, or correct KAFKA_GROUP_ID"
-            ) from error
+
+@contextmanager
+def _permitted(group_id: str) -> Iterator[None]:
+    try:
+        yield
+    except NotPermitted as error:
+        raise NotPermitted(
+            f"the group {group_id} may not be used ({error.message}): "
+            "grant READ and DESCRIBE on it, or correct KAFKA_GROUP_ID"
+        ) from error
 
 
 @contextmanager
@@ -112,3 +113,13 @@ def standing(connection: ConnectionConfig, group_id: str, timeout_s: float) -> I
     """Ask about a group without joining it. Raises SettingsInvalid."""
     with reading(connection, group_id) as reader:
         yield GroupStanding(connection, group_id, timeout_s, reader)
+
+
+def is_known(connection: ConnectionConfig, group_id: str, topic: str, timeout_s: float) -> bool:
+    """Whether the group has worked on the topic already.
+
+    Told at once, also while the transaction of a member that was killed is undecided: whoever starts then must not wait
+    for its end. Blocks. Raises DependencyUnavailable.
+    """
+    with reading(connection, group_id, stable=False) as reader, _permitted(group_id):
+        return has_begun(reader, topic, timeout_s)
