@@ -50,6 +50,11 @@ CONTROLS = (
     Control("lost-replies", frozenset()),
     Control("lost-replies+settle-unknown-again", frozenset({"I2"})),
     Control("publish-after-revoke", frozenset({"I2"}), ("F4",)),
+    Control("map-claims-too-much", frozenset({"I4"})),
+    Control("event-dropped", frozenset({"I1"}), ()),
+    Control("event-doubled", frozenset({"I2"}), ()),
+    Control("event-altered", frozenset({"I1"}), ()),
+    Control("leaked-secret", frozenset({"I16"}), ()),
 )
 
 
@@ -77,6 +82,8 @@ async def _played(control: Control, services: Services, folder: Path, room: asyn
     """The names of the invariants that did not hold."""
     await asyncio.to_thread(folder.mkdir)
     plan = replace(PLAN, patch=control.patch, faults=control.faults)
+    if not control.faults:
+        plan = replace(plan, tasks=150, seconds=4.0)
     if not control.caught:
         plan = replace(plan, ends_within_s=90.0)
     async with room:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import shutil
@@ -17,6 +18,7 @@ import click
 
 from scripts.benchmark.surroundings import surroundings
 from tests.acceptance.worker import ROOT
+from tests.chaos.page import EVIDENCE, PAGE, page
 from tests.chaos.plan import FAULTS, RATE, Mode, Plan, Protocol
 from tests.chaos.progress import Progress
 from tests.chaos.run import run
@@ -29,6 +31,7 @@ Examples:
   ./scripts/chaos --minutes 1 --faults F1,F4,F9       kills, zombies and a broker that dies
   ./scripts/chaos --tasks 100000 --out runs/long      some 50 minutes; the recording stays
   ./scripts/chaos --seed 7 --mode at_least_once --protocol consumer
+  ./scripts/chaos --page                              docs/guarantee.md anew, of docs/evidence
 
 \b
 Exit codes: 0 all invariants hold, 1 one does not, 2 the command line is wrong, 69 a service can't be had.
@@ -47,12 +50,20 @@ Exit codes: 0 all invariants hold, 1 one does not, 2 the command line is wrong, 
 @click.option("--mode", type=click.Choice(["exactly_once", "at_least_once"]), default="exactly_once")
 @click.option("--protocol", type=click.Choice(["classic", "consumer"]), default="classic")
 @click.option("--workers", type=click.IntRange(1, 32), default=4, show_default=True)
+@click.option(
+    "--intensity", type=click.FloatRange(0.1, 10.0), default=1.0, help="How many more faults than usual."
+)
+@click.option(
+    "--patience", type=click.FloatRange(1.0, 10.0), default=1.0, help="Limits of time so many times as long."
+)
 @click.option("--shared", is_flag=True, help="Tasks and statuses on one topic.")
 @click.option("--patch", default="", help="Break the worker by a patch of tests/chaos/patched.py.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the recording in this folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object on standard output.")
+@click.option("--record", metavar="NAME", help="Keep the report as docs/evidence/NAME.json too.")
+@click.option("--page", "is_page", is_flag=True, help="Only make docs/guarantee.md of docs/evidence.")
 def main(
     *,
     minutes: float | None,
@@ -62,12 +73,19 @@ def main(
     mode: Mode,
     protocol: Protocol,
     workers: int,
+    intensity: float,
+    patience: float,
     shared: bool,
     patch: str,
     out: Path | None,
     as_json: bool,
+    record: str | None,
+    is_page: bool,
 ) -> None:
     """Real workers on a real Kafka under faults; then a checker that never asks them."""
+    if is_page:
+        PAGE.write_text(page(), "utf-8")
+        return
     signal.signal(signal.SIGTERM, _interrupt)
     seconds, count = _size(minutes, tasks)
     chosen = tuple(faults.replace(" ", "").split(",")) if faults is not None else tuple(FAULTS)
@@ -83,13 +101,22 @@ def main(
         mode=mode,
         protocol=protocol,
         workers=workers,
+        intensity=intensity,
+        patience=patience,
         shared=shared,
         patch=patch,
     )
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="llm-service-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        sys.exit(_played(plan, folder, as_json=as_json))
+        code = _played(plan, folder, as_json=as_json)
+        if record is not None and (folder / "report.json").exists():
+            found = json.loads((folder / "report.json").read_text("utf-8"))
+            EVIDENCE.mkdir(exist_ok=True)
+            (EVIDENCE / f"{record}.json").write_text(
+                json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8"
+            )
+        sys.exit(code)
     finally:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -130,6 +157,8 @@ def _command(plan: Plan) -> str:
     words = ["./scripts/chaos", "--tasks", str(plan.tasks), "--minutes", f"{plan.seconds / 60:g}"]
     words += ["--seed", str(plan.seed), "--mode", plan.mode, "--protocol", plan.protocol]
     words += ["--workers", str(plan.workers), *(["--shared"] if plan.shared else [])]
+    words += ["--intensity", f"{plan.intensity:g}"] if plan.intensity != 1.0 else []
+    words += ["--patience", f"{plan.patience:g}"] if plan.patience != 1.0 else []
     if plan.faults != tuple(FAULTS):
         words += ["--faults", ",".join(plan.faults)]
     return " ".join([*words, *(["--patch", plan.patch] if plan.patch else [])])

@@ -76,7 +76,7 @@ class Generator:
             (self._broken_value, 10),
             (self._skipped, 10),
             (self._by_ollama, 60 if load.ollama else 0),
-            (self._long, 3 if load.longest_s else 0),
+            (self._long, 1 if load.longest_s else 0),
             (self._crashing, 10 if load.crashing else 0),
         ]
         self._makers = [maker for maker, _ in shares]

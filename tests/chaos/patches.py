@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -39,10 +42,26 @@ def commit_before_work() -> None:
 
 def highest_offset() -> None:
     """The highest finished offset is committed, not the lowest unfinished one."""
+    true_runs = PartitionTracker._runs
 
     def runs(self: PartitionTracker, finished: Collection[int]) -> tuple[int, list[Run]] | None:
-        highest = max([self.highest_finished, *finished])
-        return (highest + 1, []) if highest >= 0 else None
+        found = true_runs(self, finished)
+        above = [self.highest_finished + 1, *(offset + 1 for offset in finished)]
+        return None if found is None else (max(found[0], *above), [])
+
+    PartitionTracker._runs = runs  # type: ignore[method-assign]
+
+
+def map_claims_too_much() -> None:
+    """The map says of all that was taken above the lowest unfinished one that it is finished."""
+    true_runs = PartitionTracker._runs
+
+    def runs(self: PartitionTracker, finished: Collection[int]) -> tuple[int, list[Run]] | None:
+        found, end = true_runs(self, finished), self._next
+        if found is None or end is None or end <= found[0] + 1:
+            return found
+        base, true = found
+        return base, [Run(base + 1, end), *(run for run in true if run.start >= end)]
 
     PartitionTracker._runs = runs  # type: ignore[method-assign]
 
@@ -153,7 +172,9 @@ def publish_after_revoke() -> None:
     def sort_and_publish(
         self: SettlingLoop, membership: Membership, group: Sequence[Waiting], told: Told
     ) -> list[Waiting]:
+        # Behind the port that bounds its calls.
         port: Any = self._port
+        port = port._side.port
         if not plain:
             unwanted = {"transactional.id", "transaction.timeout.ms", "topic.metadata.propagation.max.ms"}
             plain.append(
@@ -175,6 +196,50 @@ def publish_after_revoke() -> None:
     KafkaSource.revoke = revoke  # type: ignore[method-assign]
 
 
+def _change_events(change: Callable[[Outgoing], list[Outgoing]]) -> None:
+    """Every tenth successful event goes out as ``change`` makes it; its offset is committed as if nothing were."""
+    run, count = TransactionalProducer.run, itertools.count(1)
+
+    def run_changed(
+        self: TransactionalProducer,
+        messages: Sequence[Outgoing],
+        positions: Sequence[Position],
+        metadata: bytes,
+    ) -> None:
+        changed: list[Outgoing] = []
+        for message in messages:
+            is_success = dict(message.record.headers).get("status") == b"3"
+            changed += change(message) if is_success and next(count) % _EVERY == 0 else [message]
+        run(self, changed, positions, metadata)
+
+    TransactionalProducer.run = run_changed  # type: ignore[method-assign]
+
+
+def event_dropped() -> None:
+    """Committed and never sent."""
+    _change_events(lambda _: [])
+
+
+def event_doubled() -> None:
+    """Sent twice in one transaction."""
+    _change_events(lambda message: [message, message])
+
+
+def event_altered() -> None:
+    """Other bytes than those that its id names."""
+
+    def altered(message: Outgoing) -> list[Outgoing]:
+        # Still the same JSON, so that nothing but the bytes tells.
+        return [replace(message, record=replace(message.record, value=(message.record.value or b"") + b" "))]
+
+    _change_events(altered)
+
+
+def leaked_secret() -> None:
+    """The provider's key in the log."""
+    sys.stderr.write(f"connecting with {os.environ['GIGACHAT_ACCESS_TOKEN']}\n")
+
+
 PATCHES: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
         "commit-before-work": commit_before_work,
@@ -185,5 +250,10 @@ PATCHES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "lost-replies": lost_replies,
         "settle-unknown-again": settle_unknown_again,
         "publish-after-revoke": publish_after_revoke,
+        "map-claims-too-much": map_claims_too_much,
+        "event-dropped": event_dropped,
+        "event-doubled": event_doubled,
+        "event-altered": event_altered,
+        "leaked-secret": leaked_secret,
     }
 )

@@ -53,13 +53,15 @@ class Plan:
     workers: int = 4
     partitions: int = 12
     pool: int = 40
-    slowest_s: float = 3.0
+    slowest_s: float = 1.0
     """Of one answer of the provider."""
     session_s: float = 6.0
     shared: bool = False
     """Tasks and statuses on one topic."""
     intensity: float = 1.0
     """How many more faults than usual."""
+    patience: float = 1.0
+    """How many times slower than wanted the machine may be: for the limits of time alone."""
     ends_within_s: float = 90.0
     """After the last message and the last fault: beyond this nothing comes, and the checker names what is missing."""
     patch: str = ""

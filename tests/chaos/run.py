@@ -100,7 +100,7 @@ class _Run:
             await asyncio.sleep(_SETTLE_S)
             await meter.take("end")
             self._progress.say("telling the workers to stop")
-            late = await self._crew.dismiss(_DISMISS_S)
+            late = await self._crew.dismiss(_DISMISS_S * plan.patience)
             times["ended"] = time.time()
         finally:
             self._crew.kill()
@@ -131,7 +131,7 @@ class _Run:
         )
 
     async def _all_ready(self) -> None:
-        until = time.monotonic() + _READY_S
+        until = time.monotonic() + _READY_S * self._plan.patience
         for member in self._crew.members:
             while not await asyncio.to_thread(member.is_ready):
                 if time.monotonic() > until:
@@ -154,7 +154,7 @@ class _Run:
     async def _all_answered(self, watcher: Watcher, sampler: Sampler) -> None:
         """Until everything owed is there and committed, or until nothing more comes."""
         owed = self._sender.owed
-        until = time.monotonic() + self._plan.ends_within_s
+        until = time.monotonic() + self._plan.ends_within_s * self._plan.patience
         while time.monotonic() < until:
             # A repeat of one that waits on the retry topic is answered by that one: one less, and then silence.
             is_quiet = time.monotonic() - watcher.last_end > _QUIET_S

@@ -29,6 +29,9 @@ BREAKER_THRESHOLD = 5
 BREAKER_OPEN_S = 1.0
 # Tasks outlive every outage here: what is wanted of each is known before.
 RETRIES = 20
+# A task longer than a worker lives under this storm can't be told from one that kills: with a death of its worker every
+# 25 s half of the runs of 14 s are cut, and six of them in a row would be no rarity.
+_POISON_TAKEOVERS = 12
 _OF_THE_NETWORK = {"F10", "F11", "F12", "F13"}
 # The broker stamps what it appends: one clock for all events, and no worker's word.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
@@ -161,6 +164,7 @@ class Stage:
             "WORKER_MAX_CONCURRENT_TASKS": str(plan.pool),
             "WORKER_SHUTDOWN_TIMEOUT_SECONDS": str(DRAIN_S),
             "DEDUP_WINDOW_SIZE": "20000",
+            "POISON_MAX_TAKEOVERS": str(_POISON_TAKEOVERS),
         }
 
 

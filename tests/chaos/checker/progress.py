@@ -21,6 +21,8 @@ _STOPS_ALL = {"F3", "F8", "F9", "F18", "F20", "F26"}
 _CLOSE_S = 6.0
 # Its name for a start that was given up: an orchestrator starts it again.
 _UNAVAILABLE = 69
+_CTRL_C = 130
+_PYTHON_S = 1.0
 _AWAY = {"F8", "F9", "F10", "F11", "F12", "F13", "F15", "F17", "F20"}
 _KILLS = {"F1", "F3 each"}
 
@@ -50,14 +52,15 @@ def goes_on(book: Book) -> Finding:
         if following == len(ends):
             continue
         waited = ends[following] - healed
-        allowed = _FIRST_S + (book.plan.session_s if fault.fault in {*_KILLS, "F3", "F4"} else 0.0)
+        session = book.plan.session_s if fault.fault in {*_KILLS, "F3", "F4"} else 0.0
+        allowed = (_FIRST_S + session) * book.plan.patience
         if waited > worst:
             worst, worst_of = waited, fault.fault
         if waited > allowed:
             finding.blame(f"{fault.fault} {fault.what}: nothing ended for {waited:.1f} s after it")
     last = max([book.times["sent"], *(fault.healed_at for fault in book.faults)])
     backlog = max([0.0, *(at - last for at in ends[-1:])])
-    if backlog > _BACKLOG_S:
+    if backlog > _BACKLOG_S * book.plan.patience:
         finding.blame(f"the backlog took {backlog:.0f} s after the last message and the last fault")
     finding.numbers = {
         "longest wait, s": round(worst, 1),
@@ -84,7 +87,7 @@ def drain(book: Book) -> Finding:
     slowest = 0.0
     at_work = {event.header("worker_id") for event in book.statuses}
     for life in book.lives:
-        stops = [at for at, name in life.signals if name in {"SIGTERM", "SIGINT"}]
+        stops = _heard(life)
         killed = any(name == "SIGKILL" for _, name in life.signals)
         codes[f"{life.code} {'SIGKILL' if killed else 'stopped' if stops else 'by itself'}"] += 1
         if killed:
@@ -95,7 +98,7 @@ def drain(book: Book) -> Finding:
             finding.blame(
                 f"{life.worker} ended by itself with {life.code} after {life.ended - life.began:.1f} s"
             )
-        elif life.worker not in at_work and life.code in {-signal.SIGTERM, -signal.SIGINT}:
+        elif life.worker not in at_work and _ended_at_start(life):
             codes["told to stop before it had begun"] += 1
         elif life.code != 0 and not (len(stops) > 1 and life.code == 130):
             finding.blame(
@@ -104,12 +107,25 @@ def drain(book: Book) -> Finding:
         else:
             took = life.ended - stops[0]
             slowest = max(slowest, took)
-            if took > book.facts["drain_s"] + _CLOSE_S:
+            if took > (book.facts["drain_s"] + _CLOSE_S) * book.plan.patience:
                 finding.blame(f"{life.worker} took {took:.1f} s to stop")
     for slot in book.facts["late"]:
         finding.blame(f"{slot} did not stop at the end")
     finding.numbers = {"processes": len(book.lives), "ends": dict(codes), "slowest, s": round(slowest, 1)}
     return finding
+
+
+def _heard(life: Life) -> list[float]:
+    """When it was told to stop. A SIGINT before the last one, while Python itself began, may be lost in its imports."""
+    stops = [(at, name) for at, name in life.signals if name in {"SIGTERM", "SIGINT"}]
+    lost = {at for at, name in stops[:-1] if name == "SIGINT" and at < life.began + _PYTHON_S}
+    return [at for at, _ in stops if at not in lost]
+
+
+def _ended_at_start(life: Life) -> bool:
+    """As a process ends that does not listen yet; by Ctrl-C with the shell's code for it, as any command of ours."""
+    by_ctrl_c = any(name == "SIGINT" for _, name in life.signals)
+    return life.code in {-signal.SIGTERM, -signal.SIGINT} or (by_ctrl_c and life.code == _CTRL_C)
 
 
 def _was_away(book: Book, life: Life) -> bool:

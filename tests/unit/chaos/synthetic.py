@@ -32,6 +32,8 @@ class Recording:
     lives: list[Life] = field(default_factory=list)
     log: str = "service_started\n"
     files_left: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """The ledger's, of ``task_outcomes``."""
     plan: Plan = field(default_factory=lambda: Plan(seed=1, tasks=0, seconds=60.0, partitions=1, workers=1))
 
     def write(self, folder: Path) -> Path:
@@ -44,6 +46,9 @@ class Recording:
         write_lines(folder / "gigachat.jsonl", self.calls)
         write_lines(folder / "faults.jsonl", [asdict(fault) for fault in self.faults])
         write_lines(folder / "lives.jsonl", [asdict(life) for life in self.lives])
+        folded = [{"topic": "status", "partition": 0, "next_offset": len(self.statuses)}]
+        tables = {"task_outcomes": self.rows, "status_fold_positions": folded}
+        (folder / "tables.json").write_text(json.dumps(tables))
         (folder / "run.json").write_text(json.dumps(self._facts()))
         return folder
 
@@ -86,7 +91,14 @@ def healthy(tasks: int = 6) -> Recording:
     recording.samples.append(
         {"at": BEGAN + tasks + 8, "committed": {"0": [tasks, encode_owned(tasks, [], "w1")]}}
     )
+    recording.rows = [_row(one) for one in recording.statuses if one.is_terminal]
     return recording
+
+
+def _row(one: Lying) -> dict[str, Any]:
+    names = ("run", "event_id")
+    said = {name: one.header(name) for name in names}
+    return {"task_id": one.task_id, "status": int(one.header("status")), **said}
 
 
 def _add(recording: Recording, number: int, *, bad: bool, ends: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,18 @@ def file_left(recording: Recording) -> None:
     recording.files_left.append("work/llm-service-1/contract.pdf")
 
 
+def row_lost(recording: Recording) -> None:
+    del recording.rows[0]
+
+
+def row_of_another_event(recording: Recording) -> None:
+    recording.rows[0]["event_id"] = recording.rows[1]["event_id"]
+
+
+def row_without_an_event(recording: Recording) -> None:
+    recording.rows.append({**recording.rows[0], "run": "tasks/0/999"})
+
+
 @pytest.mark.parametrize(
     ("falsify", "name"),
     [
@@ -182,6 +195,9 @@ def file_left(recording: Recording) -> None:
         (letter_altered, "I9"),
         (ended_by_itself, "I10"),
         (slow_to_stop, "I10"),
+        (row_lost, "I11"),
+        (row_of_another_event, "I11"),
+        (row_without_an_event, "I11"),
         (file_left, "I15"),
         (leaked, "I16"),
         (told_the_prompt, "I16"),
@@ -194,6 +210,46 @@ def test_what_is_falsified_is_caught(falsify: Callable[[Recording], None], name:
     found = broken(recording, tmp_path / "run")
     assert name in found, found
     assert found[name]
+
+
+def test_a_slow_machine_may_take_longer_and_do_nothing_else_wrong(tmp_path: Path) -> None:
+    slow = healthy()
+    stood_still(slow)
+    slow_to_stop(slow)
+    slow.plan = replace(slow.plan, patience=4.0)
+    assert broken(slow, tmp_path / "slow") == {}
+    lost = healthy()
+    lost.plan = slow.plan
+    dropped(lost)
+    assert "I1" in broken(lost, tmp_path / "lost")
+
+
+def test_ctrl_c_ends_what_has_not_begun_with_its_own_code(tmp_path: Path) -> None:
+    recording = healthy()
+    recording.lives.append(Life("LLM_w2.1", "w2", BEGAN, BEGAN + 1, 130, [(BEGAN + 0.5, "SIGINT")]))
+    assert broken(recording, tmp_path / "by Ctrl-C") == {}
+    recording.lives[-1] = Life("LLM_w2.1", "w2", BEGAN, BEGAN + 1, 130, [(BEGAN + 0.5, "SIGTERM")])
+    assert "I10" in broken(recording, tmp_path / "by itself")
+
+
+@pytest.mark.parametrize(("first", "is_heard"), [("SIGINT", False), ("SIGTERM", True)])
+def test_ctrl_c_may_be_lost_while_python_itself_begins(first: str, is_heard: bool, tmp_path: Path) -> None:
+    recording = healthy()
+    signals = [(BEGAN + 0.1, first), (BEGAN + 40, "SIGTERM")]
+    recording.lives.append(Life("LLM_w2.1", "w2", BEGAN, BEGAN + 41, 0, signals))
+    assert ("I10" in broken(recording, tmp_path / "run")) == is_heard
+
+
+def test_a_run_above_what_is_folded_may_have_no_row_yet(tmp_path: Path) -> None:
+    recording = healthy()
+    folder = recording.write(tmp_path / "run")
+    tables = json.loads((folder / "tables.json").read_text())
+    tables["status_fold_positions"][0]["next_offset"] = 0
+    tables["task_outcomes"] = []
+    (folder / "tables.json").write_text(json.dumps(tables))
+    found = next(one for one in judge(Book(folder)) if one.name == "I11")
+    assert found.holds
+    assert found.numbers["not folded yet"] == 6
 
 
 def test_a_kill_counts_with_what_was_in_flight_and_how_soon_its_partitions_went_on(tmp_path: Path) -> None:
