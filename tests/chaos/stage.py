@@ -127,7 +127,7 @@ class Stage:
             "KAFKA_DELIVERY": plan.mode,
             "KAFKA_GROUP_PROTOCOL": plan.protocol,
             "KAFKA_SESSION_TIMEOUT_MS": str(int(plan.session_s * 1000)),
-            "KAFKA_HEARTBEAT_INTERVAL_MS": str(int(plan.session_s * 250)),
+            "KAFKA_HEARTBEAT_INTERVAL_MS": "500",
             "KAFKA_MAX_POLL_INTERVAL_MS": str(int(MAX_POLL_INTERVAL_S * 1000)),
             "MINIO_ENDPOINT": self.minio.endpoint,
             "MINIO_ACCESS_KEY": self.minio.access_key,
