@@ -74,6 +74,9 @@ class TaskFiles:
                 timeout_s=files.conversion_timeout_s,
                 memory_bytes=files.conversion_memory_mb * 1024 * 1024,
                 max_output_chars=files.conversion_max_chars,
+                max_pages=files.conversion_max_pages,
+                ocr_languages=files.ocr_languages,
+                ocr_folder=files.ocr_data_folder,
             )
         )
 

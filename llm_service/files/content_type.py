@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path, PurePath
@@ -14,6 +15,12 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 OLE = "application/x-ole-storage"
 ZIP = "application/zip"
+EPUB = "application/epub+zip"
+ODT = "application/vnd.oasis.opendocument.text"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+ODP = "application/vnd.oasis.opendocument.presentation"
+RTF = "application/rtf"
+JSON = "application/json"
 HTML = "text/html"
 PLAIN = "text/plain"
 EMAIL = "message/rfc822"
@@ -28,7 +35,7 @@ _SIGNATURES = (
     (b"GIF8", "image/gif"),
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
-    (b"{\\rtf", "application/rtf"),
+    (b"{\\rtf", RTF),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
     (b"\x1f\x8b", "application/gzip"),
     (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
@@ -41,11 +48,15 @@ _SIGNATURES = (
 )
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/x-wav", b"AVI ": "video/x-msvideo"}
 _OFFICE_PARTS = ((b"word/document", DOCX), (b"xl/workbook.xml", XLSX), (b"ppt/presentation", PPTX))
+# Books and OpenDocument begin with a part of this name, not packed, that holds their type.
+_NAMED_TYPES = tuple(mime.encode() for mime in (EPUB, ODT, ODS, ODP))
+_TYPE_AT = 30
+_EPUB_PART = b"META-INF/container.xml"
 _TEXT_BY_NAME = {
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
     ".md": "text/markdown",
-    ".json": "application/json",
+    ".json": JSON,
     ".xml": "application/xml",
     ".html": HTML,
     ".htm": HTML,
@@ -54,6 +65,12 @@ _TEXT_BY_NAME = {
 _HTML_START = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b",
     re.I | re.S,
+)
+# The head of a message that has been sent: fields, one of them of those that only mail programs write.
+_MAIL_START = re.compile(
+    r"(?:[!-9;-~]{1,60}+:[^\n]{0,1000}+\n(?:[ \t][^\n]{0,1000}+\n){0,50}+){0,40}?"
+    r"(?:Received|Return-Path|Message-ID|MIME-Version|DKIM-Signature|Delivered-To):[ \t]",
+    re.I,
 )
 # What one-byte text never holds: the control characters but tab, line feeds, form feed, backspace and escape.
 _BINARY_BYTES = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
@@ -88,10 +105,17 @@ def _of_zip(head: bytes, tail: bytes) -> str:
 
     Searched as bytes and not opened: a directory of a million entries is a way to be expensive.
     """
-    for part, mime in _OFFICE_PARTS:
+    if head.startswith(b"mimetype", _TYPE_AT):
+        extra = int.from_bytes(head[_TYPE_AT - 2 : _TYPE_AT], "little")
+        named = head[_TYPE_AT + len(b"mimetype") + extra :]
+        for mime in _NAMED_TYPES:
+            # Another part's header follows at once; templates have names that go on.
+            if named.startswith((mime + b"PK", mime + b"-template")):
+                return mime.decode()
+    for part, office in _OFFICE_PARTS:
         if part in tail or part in head:
-            return mime
-    return ZIP
+            return office
+    return EPUB if _EPUB_PART in tail else ZIP
 
 
 def _of_text(head: bytes, name: str) -> str | None:
@@ -103,7 +127,20 @@ def _of_text(head: bytes, name: str) -> str | None:
         return HTML
     if start.startswith("<?xml"):
         return "application/xml"
+    if _MAIL_START.match(start):
+        return EMAIL
+    if start[:1] in ("{", "[") and len(head) < _HEAD_BYTES and _is_json(start):
+        return JSON
     return _TEXT_BY_NAME.get(PurePath(name).suffix.lower(), PLAIN)
+
+
+def _is_json(text: str) -> bool:
+    """Of a small file: of a larger one the beginning alone proves nothing, and its name has to do."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _as_text(head: bytes) -> str | None:

@@ -152,6 +152,24 @@ class FileSettings(Group):
         le=65_536,
         description="Memory one conversion process may take, in megabytes.",
     )
+    conversion_max_pages: int = Field(
+        default=2_000,
+        validation_alias="CONVERSION_MAX_PAGES",
+        ge=1,
+        le=1_000_000,
+        description="Most pages of one document that is turned into text: slides, chapters and frames count as pages.",
+    )
+    ocr_languages: str = Field(
+        default="rus+eng",
+        validation_alias="OCR_LANGUAGES",
+        pattern=r"^[A-Za-z_]{2,40}(\+[A-Za-z_]{2,40}){0,9}$",
+        description="Languages of pictures that are turned into text, by Tesseract's names; the extra ocr reads them.",
+    )
+    ocr_data_folder: Path | None = Field(
+        default=None,
+        validation_alias="OCR_DATA_FOLDER",
+        description="Folder of Tesseract's trained data; unset: where the system keeps it.",
+    )
     conversion_max_chars: int = Field(
         default=2_000_000,
         validation_alias="CONVERSION_MAX_CHARS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib.util
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ import pytest
 from llm_service.errors import ConversionUnavailable, DocumentTooCostly, DocumentUnsupported
 from llm_service.files.content_type import detect
 from llm_service.files.conversion import formats, process
+from llm_service.files.conversion.bounds import Bounds
 from llm_service.files.conversion.converter import Converter
 from llm_service.files.conversion.kinds import Kind
 from llm_service.files.conversion.policy import ConversionPolicy
@@ -28,7 +30,7 @@ from llm_service.files.store import LocalFile
 from llm_service.resilience.shortage import shortage
 from tests.unit.files import documents
 
-POLICY = ConversionPolicy(timeout_s=20, memory_bytes=300_000_000, cpu_s=10)
+POLICY = ConversionPolicy(timeout_s=20, memory_bytes=300_000_000, cpu_s=10, max_pages=20_000)
 # Some 0.8 ms a page: these keep a child busy for about 15 s, far longer than any test waits.
 LONG_PAGES = 20_000
 
@@ -317,7 +319,7 @@ from llm_service.files.conversion.converter import Converter
 from llm_service.files.conversion.policy import ConversionPolicy
 from llm_service.files.store import LocalFile
 async def main():
-    converter = Converter(ConversionPolicy())
+    converter = Converter(ConversionPolicy(max_pages=20_000))
     path = pathlib.Path(sys.argv[1])
     await converter.to_text(LocalFile("a.txt", pathlib.Path(sys.argv[2]), 4, "text/plain"))
     print("warm", flush=True)
@@ -341,12 +343,20 @@ def test_no_child_outlives_a_service_that_was_killed(long_pdf: LocalFile, text: 
     assert not alive
 
 
-def test_without_the_extra_plain_kinds_still_work(tmp_path: Path) -> None:
+def test_without_the_extra_plain_kinds_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "markitdown" else found(name))
+    reader = formats.Reader("rus+eng", None)
+    bounds = Bounds("b.docx", 10, 1_000)
     page = stored(tmp_path, "a.html", "<p>текст</p>".encode())
     with page.path.open("rb") as stream:
-        assert formats.to_text(stream, Kind.HTML, "a.html", has_documents=False) == "<p>текст</p>"
-        with pytest.raises(DocumentUnsupported, match=r"'b\.docx'.*llm-service\[documents\]"):
-            formats.to_text(stream, Kind.DOCX, "b.docx", has_documents=False)
+        assert reader.to_text(stream, Kind.HTML, bounds) == "<p>текст</p>"
+        for kind in (Kind.DOCX, Kind.PDF, Kind.ODT, Kind.EPUB):
+            with pytest.raises(DocumentUnsupported, match=r"'b\.docx'.*llm-service\[documents\]"):
+                reader.to_text(stream, kind, bounds)
+    letter = stored(tmp_path, "a.rtf", documents.rtf("Договор"))
+    with letter.path.open("rb") as stream:
+        assert reader.to_text(stream, Kind.RTF, bounds) == "Договор"
 
 
 async def test_the_loop_goes_on_while_a_child_works(converter: Converter, long_pdf: LocalFile) -> None:

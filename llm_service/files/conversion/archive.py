@@ -1,4 +1,4 @@
-"""Office documents are ZIP files of XML: what can be judged before anything is unpacked."""
+"""Office documents and books are ZIP files of XML: what can be judged before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -32,8 +32,16 @@ def judge(stream: BinaryIO, size: int, name: str) -> None:
             for part in parts:
                 _judge_part(archive, part, name)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
-        raise DocumentUnreadable(f"{name!r} is broken: it can't be opened as an Office document") from error
+        raise DocumentUnreadable(f"{name!r} is broken: its parts can't be read") from error
     stream.seek(0)
+
+
+def count_parts(stream: BinaryIO, prefix: str) -> int:
+    """How many parts have names that begin so. Leaves the stream at its beginning."""
+    with zipfile.ZipFile(stream) as archive:
+        found = sum(name.startswith(prefix) for name in archive.namelist())
+    stream.seek(0)
+    return found
 
 
 def _judge_sums(parts: list[zipfile.ZipInfo], size: int, name: str) -> None:
@@ -53,7 +61,7 @@ def _judge_sums(parts: list[zipfile.ZipInfo], size: int, name: str) -> None:
 def _judge_part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> None:
     if part.flag_bits & 1:
         raise DocumentUnreadable(f"{name!r} is encrypted; save it without a password")
-    if part.filename.lower().endswith((".xml", ".rels", ".vml")):
+    if part.filename.lower().endswith((".xml", ".rels", ".vml", ".opf")):
         with archive.open(part) as content:
             _refuse_doctype(content.read(_PROLOGUE_BYTES), name)
 
@@ -61,13 +69,16 @@ def _judge_part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> N
 def _refuse_doctype(beginning: bytes, name: str) -> None:
     """Entities, external or nested, need a DOCTYPE, which the Open Packaging Conventions forbid in a part.
 
+    OpenDocument and the packages of books know none either; chapters of books may have one, and are read as HTML, by a
+    parser without entities of a document's own.
+
     Read by an XML parser, up to the root element and no further, so that no encoding hides it.
     """
     parser = expat.ParserCreate()
 
     def doctype(*_: object) -> None:
         raise DocumentUnreadable(
-            f"{name!r} is refused: it declares an XML document type, which no Office document may"
+            f"{name!r} is refused: it declares an XML document type, which no document of this kind may"
         )
 
     def element(*_: object) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm_service.errors import DocumentTooCostly, DocumentUnsupported, FileError
-from llm_service.files.conversion import confinement, formats, frames
+from llm_service.files.conversion import confinement, frames
+from llm_service.files.conversion.bounds import Bounds
+from llm_service.files.conversion.formats import Reader
 from llm_service.files.conversion.frames import Hello, Limits, Reply, Request, Verdict
 from llm_service.files.conversion.kinds import Kind
 
@@ -24,7 +26,7 @@ class _Setting:
     """What does not change from document to document."""
 
     limits: Limits
-    has_documents: bool
+    reader: Reader
     worn_out_above: int
     """Resident bytes."""
 
@@ -34,12 +36,12 @@ def main(control_fd: int, parent: int, limits_json: str) -> None:
     limits = frames.unpack_limits(limits_json)
     own_network = confinement.leave_network(parent)
     with socket.socket(fileno=control_fd) as control:
-        has_documents = formats.load_libraries()
+        reader = Reader(limits.ocr_languages, limits.ocr_folder)
         _tidy()
         confinement.forbid()
         confinement.limit_memory(limits.memory_bytes)
-        setting = _Setting(limits, has_documents, confinement.resident_bytes() + limits.memory_bytes // 2)
-        control.sendall(frames.pack(Hello(has_documents, own_network)))
+        setting = _Setting(limits, reader, confinement.resident_bytes() + limits.memory_bytes // 2)
+        control.sendall(frames.pack(Hello(reader.has_documents, reader.has_ocr, own_network)))
         for request, document in _requests(control):
             control.sendall(_answer(request, document, setting))
 
@@ -79,13 +81,10 @@ def _answer(request: Request, document: int, setting: _Setting) -> bytes:
 
 def _to_text(request: Request, document: int, setting: _Setting) -> str:
     confinement.limit_cpu(setting.limits.cpu_s)
+    bounds = Bounds(request.name, setting.limits.max_pages, setting.limits.max_output_chars)
     with os.fdopen(document, "rb") as stream:
-        text = formats.to_text(stream, Kind(request.kind), request.name, has_documents=setting.has_documents)
-    if len(text) > setting.limits.max_output_chars:
-        raise DocumentTooCostly(
-            f"{request.name!r} becomes {len(text)} characters of text; "
-            f"at most {setting.limits.max_output_chars} are taken"
-        )
+        text = setting.reader.to_text(stream, Kind(request.kind), bounds)
+    bounds.judge_chars(len(text))
     return text
 
 

@@ -6,16 +6,25 @@ import email
 import email.policy
 import mimetypes
 import os
-from collections.abc import Callable
 from email.message import EmailMessage
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO
 
 from llm_service.errors import DocumentUnreadable, DocumentUnsupported
-from llm_service.files.conversion import archive, pdf, plain_text
+from llm_service.files.conversion import (
+    archive,
+    epub,
+    html,
+    open_document,
+    pdf,
+    plain_text,
+    rich_text,
+    sheets,
+)
+from llm_service.files.conversion.bounds import Bounds
 from llm_service.files.conversion.kinds import Kind
+from llm_service.files.conversion.ocr import Recognizer
 
 if TYPE_CHECKING:
     from markitdown import DocumentConverter
@@ -29,12 +38,73 @@ _LIBRARIES = (
     "pandas",
     "openpyxl",
     "pptx",
+    "defusedxml.ElementTree",
     "email.headerregistry",
 )
 _EXTRA = "llm-service[documents]"
+_NEEDS_LIBRARY = frozenset(
+    {Kind.PDF, Kind.DOCX, Kind.XLSX, Kind.PPTX, Kind.ODT, Kind.ODS, Kind.ODP, Kind.EPUB}
+)
 
 
-def load_libraries() -> bool:
+class Reader:
+    """Reads documents with what is installed; loaded once, before any of them comes."""
+
+    def __init__(self, ocr_languages: str, ocr_folder: str | None) -> None:
+        self.has_documents = _load_libraries()
+        self._recognizer = Recognizer(ocr_languages, ocr_folder)
+
+    @property
+    def has_ocr(self) -> bool:
+        return not self._recognizer.missing
+
+    def to_text(self, stream: BinaryIO, kind: Kind, bounds: Bounds) -> str:
+        """Raises DocumentUnreadable, DocumentUnsupported, DocumentTooCostly, and whatever a parser meets."""
+        if not self.has_documents and kind in _NEEDS_LIBRARY:
+            raise DocumentUnsupported(
+                f"{bounds.name!r}: reading {kind.upper()} documents needs the extra {_EXTRA}; install it"
+            )
+        text = self._read(stream, kind, bounds)
+        if not text.strip():
+            raise DocumentUnreadable(f"{bounds.name!r} holds no text")
+        return text
+
+    def _read(self, stream: BinaryIO, kind: Kind, bounds: Bounds) -> str:
+        match kind:
+            case Kind.TEXT | Kind.HTML:
+                text = plain_text.decode(stream.read())
+                return self._html(text) if kind is Kind.HTML else text
+            case Kind.RTF:
+                return rich_text.to_text(stream.read(), bounds)
+            case Kind.EMAIL:
+                return self._email(stream)
+            case Kind.PICTURE:
+                return self._recognizer.picture(stream, bounds)
+            case Kind.PDF:
+                return self._pdf(stream, bounds)
+        return _packed(stream, kind, bounds)
+
+    def _pdf(self, stream: BinaryIO, bounds: Bounds) -> str:
+        """The text layer, or what the pages look like where there is none."""
+        return pdf.to_text(stream, bounds) or self._recognizer.pages(stream, bounds)
+
+    def _html(self, source: str) -> str:
+        """Markdown, or the source as it is where the extra is missing: models read tags too."""
+        return html.to_markdown(source) if self.has_documents else source
+
+    def _email(self, stream: BinaryIO) -> str:
+        """The headers people read, the body, and the names of what is attached; attachments are not opened."""
+        message = email.message_from_binary_file(stream, EmailMessage, policy=email.policy.default)
+        lines = [f"{header}: {message[header]}" for header in _HEADERS if message[header]]
+        body = message.get_body(("plain", "html"))
+        if body is not None:
+            content = str(body.get_content())
+            lines += ["", self._html(content) if body.get_content_subtype() == "html" else content]
+        lines += [f"Attachment: {part.get_filename()}" for part in message.iter_attachments()]
+        return "\n".join(lines)
+
+
+def _load_libraries() -> bool:
     """Import what documents need, so that none waits for it. Returns whether it is installed."""
     if find_spec("markitdown") is None:
         return False
@@ -45,60 +115,26 @@ def load_libraries() -> bool:
     return True
 
 
-def to_text(stream: BinaryIO, kind: Kind, name: str, *, has_documents: bool) -> str:
-    """Raises DocumentUnreadable, DocumentUnsupported, DocumentTooCostly, and whatever a parser meets."""
-    if not has_documents and kind in _BY_LIBRARY:
-        raise DocumentUnsupported(
-            f"{name!r}: reading {kind.upper()} documents needs the extra {_EXTRA}; install it"
-        )
+def _packed(stream: BinaryIO, kind: Kind, bounds: Bounds) -> str:
+    """A document that is an archive, once that has been judged."""
+    archive.judge(stream, os.fstat(stream.fileno()).st_size, bounds.name)
     match kind:
-        case Kind.TEXT:
-            text = plain_text.decode(stream.read())
-        case Kind.HTML:
-            text = _html(plain_text.decode(stream.read()), has_documents=has_documents)
-        case Kind.EMAIL:
-            text = _email(stream, has_documents=has_documents)
-        case _:
-            text = _BY_LIBRARY[kind](stream, name)
-    if not text.strip():
-        raise DocumentUnreadable(f"{name!r} holds no text")
-    return text
+        case Kind.EPUB:
+            return epub.to_text(stream, bounds)
+        case Kind.XLSX:
+            sheets.judge(stream, bounds.name)
+            return _office("XlsxConverter", stream)
+        case Kind.PPTX:
+            bounds.judge_pages(archive.count_parts(stream, "ppt/slides/slide"), "slides")
+            return _office("PptxConverter", stream)
+        case Kind.DOCX:
+            return _office("DocxConverter", stream)
+    return open_document.to_text(stream, bounds)
 
 
-def _html(source: str, *, has_documents: bool) -> str:
-    """Markdown, or the source as it is where the extra is missing: models read tags too."""
-    if not has_documents:
-        return source
-    from markitdown.converters import HtmlConverter
-
-    return str(HtmlConverter().convert_string(source).markdown)
-
-
-def _email(stream: BinaryIO, *, has_documents: bool) -> str:
-    """The headers people read, the body, and the names of what is attached; attachments are not opened."""
-    message = email.message_from_binary_file(stream, EmailMessage, policy=email.policy.default)
-    lines = [f"{header}: {message[header]}" for header in _HEADERS if message[header]]
-    body = message.get_body(("plain", "html"))
-    if body is not None:
-        content = str(body.get_content())
-        is_html = body.get_content_subtype() == "html"
-        lines += ["", _html(content, has_documents=has_documents) if is_html else content]
-    lines += [f"Attachment: {part.get_filename()}" for part in message.iter_attachments()]
-    return "\n".join(lines)
-
-
-def _office(converter: str, stream: BinaryIO, name: str) -> str:
+def _office(converter: str, stream: BinaryIO) -> str:
     """By markitdown's class of that name."""
     import markitdown.converters
 
-    archive.judge(stream, os.fstat(stream.fileno()).st_size, name)
     chosen: DocumentConverter = getattr(markitdown.converters, converter)()
     return str(chosen.convert(stream, markitdown.StreamInfo()).markdown)
-
-
-_BY_LIBRARY: dict[Kind, Callable[[BinaryIO, str], str]] = {
-    Kind.PDF: pdf.to_text,
-    Kind.DOCX: partial(_office, "DocxConverter"),
-    Kind.XLSX: partial(_office, "XlsxConverter"),
-    Kind.PPTX: partial(_office, "PptxConverter"),
-}

@@ -34,6 +34,9 @@ class Limits:
     memory_bytes: int
     cpu_s: int
     max_output_chars: int
+    max_pages: int
+    ocr_languages: str
+    ocr_folder: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Hello:
 
     has_documents: bool
     """Whether markitdown is installed."""
+    has_ocr: bool
+    """Whether Tesseract is, with its data."""
     own_network: bool
     """Whether the kernel gave it a network namespace of its own, which is empty."""
 

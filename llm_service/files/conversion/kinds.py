@@ -17,23 +17,38 @@ class Kind(StrEnum):
     DOCX = "docx"
     XLSX = "xlsx"
     PPTX = "pptx"
+    ODT = "odt"
+    ODS = "ods"
+    ODP = "odp"
+    EPUB = "epub"
+    RTF = "rtf"
     HTML = "html"
     EMAIL = "eml"
     TEXT = "txt"
+    PICTURE = "picture"
 
 
+PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/bmp", "image/gif", "image/webp"})
 _BY_TYPE = {
     content_type.PDF: Kind.PDF,
     content_type.DOCX: Kind.DOCX,
     content_type.XLSX: Kind.XLSX,
     content_type.PPTX: Kind.PPTX,
+    content_type.ODT: Kind.ODT,
+    content_type.ODS: Kind.ODS,
+    content_type.ODP: Kind.ODP,
+    content_type.EPUB: Kind.EPUB,
+    content_type.RTF: Kind.RTF,
     content_type.HTML: Kind.HTML,
     content_type.EMAIL: Kind.EMAIL,
-    "application/json": Kind.TEXT,
+    content_type.JSON: Kind.TEXT,
     "application/xml": Kind.TEXT,
 }
-_BY_SUFFIX = {f".{kind}": kind for kind in (Kind.PDF, Kind.DOCX, Kind.XLSX, Kind.PPTX)}
-TAKEN = "pdf, docx, xlsx, pptx, html, eml, csv, json, xml, md, txt"
+_OFFICE = frozenset({Kind.DOCX, Kind.XLSX, Kind.PPTX})
+_OPEN = frozenset({Kind.ODT, Kind.ODS, Kind.ODP})
+# Kinds whose content can't be mistaken: a file of such a name and of another content is not what its sender thinks.
+_BY_SUFFIX = {f".{kind}": kind for kind in (Kind.PDF, *_OFFICE, *_OPEN, Kind.EPUB, Kind.RTF)}
+TAKEN = "pdf, docx, xlsx, pptx, odt, ods, odp, rtf, epub, html, eml, csv, json, xml, md, txt"
 
 
 def kind_of(file: LocalFile) -> Kind:
@@ -45,31 +60,26 @@ def kind_of(file: LocalFile) -> Kind:
     kind = _BY_TYPE.get(file.content_type)
     if kind is not None:
         return kind
-    if file.content_type.startswith("text/"):
-        return _text_kind(file)
     claimed = _BY_SUFFIX.get(PurePath(file.name).suffix.lower())
     if claimed is not None:
         raise DocumentUnreadable(_mismatch(file, claimed))
+    if file.content_type.startswith("text/"):
+        return Kind.TEXT
+    if file.content_type in PICTURE_TYPES:
+        return Kind.PICTURE
     raise DocumentUnsupported(
         f"{file.name!r} is {described(file.content_type)}; what can become text: {TAKEN}"
     )
 
 
-def _text_kind(file: LocalFile) -> Kind:
-    claimed = _BY_SUFFIX.get(PurePath(file.name).suffix.lower())
-    if claimed is not None:
-        raise DocumentUnreadable(_mismatch(file, claimed))
-    return Kind.TEXT
-
-
 def _mismatch(file: LocalFile, claimed: Kind) -> str:
-    if file.content_type == content_type.OLE and claimed is not Kind.PDF:
+    if file.content_type == content_type.OLE and claimed in _OFFICE:
         # Office stores a document with a password as an OLE container, and old formats are OLE too.
         return (
             f"{file.name!r} is encrypted with a password, or a document of Office 97-2003 under a new name; "
             "save it without a password in the present format"
         )
-    if file.content_type == content_type.ZIP and claimed is not Kind.PDF:
+    if file.content_type == content_type.ZIP and claimed not in {Kind.PDF, Kind.RTF}:
         return f"{file.name!r} is broken or cut short: a ZIP archive that holds no whole {claimed.upper()} document"
     return (
         f"{file.name!r} is {described(file.content_type)} and no {claimed.upper()} document, as its name says"

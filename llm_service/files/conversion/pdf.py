@@ -2,78 +2,48 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from typing import BinaryIO
 
-from llm_service.errors import DocumentTooCostly, DocumentUnreadable
-
-# A page's content stream is tens of kB, an embedded font or picture a few MB; a bomb packs 1,000 times.
-_MAX_STREAM_BYTES = 64 * 1024 * 1024
-_MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-_STEP_BYTES = 64 * 1024
-_STREAM = re.compile(rb"stream\r?\n")
+from llm_service.errors import DocumentUnreadable
+from llm_service.files.conversion.bounds import Bounds
+from llm_service.files.conversion.pdf_streams import Unpacking, unpacked_by
 
 
-def to_text(stream: BinaryIO, name: str) -> str:
-    """Raises DocumentUnreadable (encrypted, broken, without a text layer) and DocumentTooCostly (a bomb)."""
+def to_text(stream: BinaryIO, bounds: Bounds) -> str:
+    """The text layer; empty where there is none.
+
+    Raises DocumentUnreadable (encrypted, broken) and DocumentTooCostly (a bomb, too many pages).
+    """
     from markitdown import StreamInfo  # an extra, and half a second
     from markitdown.converters import PdfConverter
 
-    judge_streams(stream.read(), name)
-    _judge_opening(stream, name)
-    stream.seek(0)
-    text: str = PdfConverter().convert(stream, StreamInfo(extension=".pdf")).markdown
+    unpacking = Unpacking(bounds.name)
+    unpacking.judge(stream.read())
+    with unpacked_by(unpacking):
+        _judge_opening(stream, bounds)
+        stream.seek(0)
+        text: str = PdfConverter().convert(stream, StreamInfo(extension=".pdf")).markdown
+    unpacking.insist()
     # pdfminer ends pages with a form feed.
-    text = text.replace("\f", "\n\n").strip()
-    if not text:
-        raise DocumentUnreadable(f"{name!r} has no text layer: it needs OCR, or a model that reads pictures")
-    return text
+    return text.replace("\f", "\n\n").strip()
 
 
-def _judge_opening(stream: BinaryIO, name: str) -> None:
+def _judge_opening(stream: BinaryIO, bounds: Bounds) -> None:
     from pdfminer.pdfdocument import PDFDocument, PDFEncryptionError, PDFPasswordIncorrect
+    from pdfminer.pdfpage import PDFPage
     from pdfminer.pdfparser import PDFParser
     from pdfminer.psexceptions import PSException
 
     stream.seek(0)
     try:
         # A document that only forbids changes opens with the empty password, and is read.
-        PDFDocument(PDFParser(stream))
+        document = PDFDocument(PDFParser(stream))
+        # Counted and not asked for: the number that a document gives of itself is its author's word.
+        for number, _ in enumerate(PDFPage.create_pages(document), 1):
+            bounds.judge_pages(number)
     except (PDFPasswordIncorrect, PDFEncryptionError) as error:
-        raise DocumentUnreadable(f"{name!r} is encrypted; save it without a password") from error
+        raise DocumentUnreadable(f"{bounds.name!r} is encrypted; save it without a password") from error
     except PSException as error:
-        raise DocumentUnreadable(f"{name!r} is broken: it can't be opened as a PDF document") from error
-
-
-def judge_streams(content: bytes, name: str) -> None:
-    """Unpack every deflated stream into nothing, counting, before a parser unpacks it into memory.
-
-    Raises DocumentTooCostly.
-    """
-    total = 0
-    for found in _STREAM.finditer(content):
-        # zlib's first byte: deflate with a window of up to 32 kB. Other filters do not multiply.
-        if content[found.end() : found.end() + 1] in {b"\x78", b"\x68", b"\x58", b"\x48"}:
-            total += _unpacked(content, found.end(), name)
-            if total > _MAX_UNPACKED_BYTES:
-                raise DocumentTooCostly(f"{name!r} unpacks to more than {_MAX_UNPACKED_BYTES} bytes")
-
-
-def _unpacked(content: bytes, start: int, name: str) -> int:
-    unpacker = zlib.decompressobj()
-    view = memoryview(content)
-    size, position = 0, start
-    try:
-        while not unpacker.eof and position < len(content):
-            # Bounded on both sides: what was not consumed comes back and is counted as still to read.
-            step = view[position : position + _STEP_BYTES]
-            size += len(unpacker.decompress(step, _STEP_BYTES))
-            position += len(step) - len(unpacker.unconsumed_tail)
-            if size > _MAX_STREAM_BYTES:
-                raise DocumentTooCostly(
-                    f"{name!r} holds a stream that unpacks to more than {_MAX_STREAM_BYTES} bytes"
-                )
-    except zlib.error:
-        pass  # not deflated after all, or damaged: then it does not unpack any further for a parser either
-    return size
+        raise DocumentUnreadable(
+            f"{bounds.name!r} is broken: it can't be opened as a PDF document"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,5 +19,11 @@ class ConversionPolicy:
     """Processor time for one document; the kernel counts whole seconds."""
     max_output_chars: int = 2_000_000
     """Longer text is refused. The largest contexts on offer hold about a million tokens."""
+    max_pages: int = 2_000
+    """Pages, slides, chapters or frames of one document: at 15 ms a page and more the time is spent by then."""
+    ocr_languages: str = "rus+eng"
+    """By Tesseract's names, joined by a plus."""
+    ocr_folder: Path | None = None
+    """Where Tesseract's trained data lies; None: where systems usually keep it."""
     recycle_after: int = 100
     """Documents after which a child is replaced, since parsers leak."""

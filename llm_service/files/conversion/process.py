@@ -192,7 +192,14 @@ async def _spawn(policy: ConversionPolicy) -> ChildProcess:
     ours, theirs = socket.socketpair()
     with theirs:
         ours.settimeout(0)
-        limits = Limits(policy.memory_bytes, policy.cpu_s, policy.max_output_chars)
+        limits = Limits(
+            policy.memory_bytes,
+            policy.cpu_s,
+            policy.max_output_chars,
+            policy.max_pages,
+            policy.ocr_languages,
+            None if policy.ocr_folder is None else str(policy.ocr_folder),
+        )
         streams = await asyncio.open_unix_connection(sock=ours)
         try:
             # The fork takes a millisecond or two; asyncio's own would hold the loop for the same.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import openpyxl  # type: ignore[import-untyped]
+from PIL import Image, ImageDraw, ImageFont
 from pptx import Presentation
 from pypdf import PdfReader, PdfWriter
 
@@ -121,7 +123,11 @@ def _numbered(objects: Sequence[bytes]) -> bytes:
 
 def encrypted_pdf(text: bytes, password: str) -> bytes:
     """With an empty password anyone may read it, and only changing it is forbidden."""
-    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf(text))))
+    return encrypted(pdf(text), password)
+
+
+def encrypted(document: bytes, password: str) -> bytes:
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(document)))
     writer.encrypt(password, "owner", algorithm="AES-256")
     target = io.BytesIO()
     writer.write(target)
@@ -137,3 +143,114 @@ def zeros(unpacked: int, times: int = 1) -> bytes:
     for _ in range(times - 1):
         packed = zlib.compress(packed, 9)
     return packed
+
+
+def rtf(body: str, code_page: int = 1251) -> bytes:
+    """As Word writes it: the letters of the code page as escaped bytes."""
+    head = (
+        rb"{\rtf1\ansi\ansicpg%d\deff0{\fonttbl{\f0\fnil\fcharset204 Times New Roman;}{\f1\fcharset2 Symbol;}}"
+        rb"{\*\generator Riched20 10.0;}{\info{\title secret title}}\viewkind4\uc1\pard\f0 " % code_page
+    )
+    letters = "".join(char if char < "\x80" else f"\\'{char.encode(f'cp{code_page}').hex()}" for char in body)
+    return head + letters.encode("ascii") + rb"\par}"
+
+
+_OPEN_NAMES = " ".join(
+    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for short, name in {
+        "office": "office",
+        "text": "text",
+        "table": "table",
+        "draw": "drawing",
+    }.items()
+)
+
+
+def open_document(kind: str, body: str, doctype: str = "", manifest: str = "") -> bytes:
+    """``kind``: text, spreadsheet or presentation."""
+    content = (
+        f"{_HEAD}{doctype}<office:document-content {_OPEN_NAMES}><office:body><office:{kind}>{body}"
+        f"</office:{kind}></office:body></office:document-content>"
+    )
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        mime = zipfile.ZipInfo("mimetype")
+        file.writestr(mime, f"application/vnd.oasis.opendocument.{kind}")
+        file.writestr("META-INF/manifest.xml", f"{_HEAD}<manifest>{manifest}</manifest>")
+        file.writestr("content.xml", content)
+    return target.getvalue()
+
+
+_CONTAINER = (
+    '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+    '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
+)
+
+
+def epub(chapters: dict[str, str], spine: Sequence[str] | None = None, doctype: str = "") -> bytes:
+    """Chapters by their file names; ``spine``: in which order they are read, and how often."""
+    order = list(chapters) if spine is None else spine
+    manifest = "".join(f'<item id="i-{name}" href="{name}"/>' for name in chapters)
+    reading = "".join(f'<itemref idref="i-{name}"/>' for name in order)
+    package = (
+        f'{_HEAD}{doctype}<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<metadata><dc:title>Книга</dc:title></metadata><manifest>{manifest}</manifest>"
+        f"<spine>{reading}</spine></package>"
+    )
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(zipfile.ZipInfo("mimetype"), "application/epub+zip")
+        file.writestr("META-INF/container.xml", _CONTAINER)
+        file.writestr("OPS/book.opf", package)
+        for name, content in chapters.items():
+            file.writestr(f"OPS/{name}", content)
+    return target.getvalue()
+
+
+def xlsx_of(sheet: str) -> bytes:
+    """With the XML of one sheet's rows put in place of its own."""
+    source = zipfile.ZipFile(io.BytesIO(xlsx([["a"]])))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for part in source.infolist():
+            content = source.read(part)
+            if part.filename.startswith("xl/worksheets/"):
+                head = content[: content.index(b"<sheetData>")]
+                content = head + f"<sheetData>{sheet}</sheetData></worksheet>".encode()
+            file.writestr(part.filename, content)
+    return target.getvalue()
+
+
+def with_parts(document: bytes, parts: dict[str, bytes]) -> bytes:
+    """The archive with more in it, or other parts in place of its own."""
+    source = zipfile.ZipFile(io.BytesIO(document))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for part in source.infolist():
+            if part.filename not in parts:
+                file.writestr(part.filename, source.read(part))
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return target.getvalue()
+
+
+def png_of(width: int, height: int) -> bytes:
+    """So many white pixels, written a row at a time: a kilobyte for every million."""
+    row = b"\0" + b"\xff" * ((width + 7) // 8)
+    packer = zlib.compressobj(9)
+    packed = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", packed), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def picture(words: str, form: str = "PNG") -> bytes:
+    """Words as they are printed, black on white; as PDF: a scan."""
+    image = Image.new("RGB", (60 + 30 * len(words), 160), "white")
+    ImageDraw.Draw(image).text((30, 40), words, fill="black", font=ImageFont.load_default(48))
+    target = io.BytesIO()
+    image.save(target, form, resolution=100)
+    return target.getvalue()
