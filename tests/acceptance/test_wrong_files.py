@@ -245,7 +245,7 @@ DOCUMENTS = [
     ("Сломан.pdf", b"%PDF-1.7\n" + bytes(range(256)) * 4, "document_unreadable", ""),
     ("Программа.exe", b"MZ" + b"\x00" * 300, "document_unsupported", "txt"),
     ("Неизвестно.xyz", bytes(range(256)) * 4, "document_unsupported", "binary data"),
-    ("Снимок.png", PNG, "document_unsupported", "a picture (image/png)"),
+    ("Фильм.avi", b"RIFF\x10\x00\x00\x00AVI LIST", "document_unsupported", "a film (video/x-msvideo)"),
     ("Бомба.docx", docx_bomb(60_000_000), "document_too_costly", ""),
 ]
 
