@@ -29,6 +29,8 @@ def settings_in_force(env_file: Path | None) -> Settings:
 def inspect(settings: Settings) -> Iterator[Problem]:
     """What is wrong with these settings beyond their values."""
     yield from _certificates("GIGACHAT_CA_BUNDLE", settings.gigachat.ca_bundle)
+    for cloud in settings.clouds.values():
+        yield from _certificates(f"{cloud.prefix}_CA_BUNDLE", cloud.ca_bundle)
     yield from _certificates("MINIO_CA_BUNDLE", settings.minio.ca_bundle)
     yield from _kafka(settings)
     others = [*_prompts_and_providers(settings)]

@@ -15,18 +15,19 @@ from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import RetryPolicy
 from llm_service.settings import Settings
+from llm_service.settings.clouds import CLOUD_GROUPS
 
 EXTRACTIVE = "extractive"
-_BUILT_IN = frozenset({"gigachat", "ollama", EXTRACTIVE})
+_BUILT_IN = frozenset({"gigachat", "ollama", EXTRACTIVE, *CLOUD_GROUPS})
 
 
 def configured_providers(settings: Settings) -> list[str]:
-    """Names, the default first: what LLM_PROVIDER names, else GigaChat, else Ollama, else extractive.
+    """Names, the default first: what LLM_PROVIDER names, else GigaChat, else Ollama, else a cloud, else extractive.
 
     A third party's provider is there when its package is installed. Raises SettingsInvalid when LLM_PROVIDER
     names one that is not.
     """
-    names = [name for name in registry.installed() if name not in _BUILT_IN]
+    names = [*settings.clouds, *(name for name in registry.installed() if name not in _BUILT_IN)]
     if settings.ollama.configured:
         names.insert(0, "ollama")
     if settings.gigachat.configured:
@@ -46,8 +47,8 @@ def without_llm(settings: Settings) -> str | None:
     if settings.worker.default_provider or configured_providers(settings)[0] != EXTRACTIVE:
         return None
     return (
-        f"answers come from the built-in provider {EXTRACTIVE!r}, which is no LLM: set GIGACHAT_ACCESS_TOKEN or "
-        f"OLLAMA_MODEL for one, or LLM_PROVIDER={EXTRACTIVE} where that is meant"
+        f"answers come from the built-in provider {EXTRACTIVE!r}, which is no LLM: set GIGACHAT_ACCESS_TOKEN, "
+        f"OLLAMA_MODEL or a cloud's (OPENAI_MODEL, …) for one, or LLM_PROVIDER={EXTRACTIVE} where that is meant"
     )
 
 
@@ -77,6 +78,8 @@ def _options(settings: Settings, name: str) -> Mapping[str, object]:
         return settings.gigachat.model_dump()
     if name == "ollama":
         return settings.ollama.model_dump()
+    if (cloud := settings.clouds.get(name)) is not None:
+        return cloud.model_dump()
     return settings.provider_options(name)
 
 
@@ -86,4 +89,6 @@ def _concurrency(settings: Settings, name: str) -> int:
         return settings.gigachat.max_concurrent or concurrency_for_scope(settings.gigachat.scope)
     if name == "ollama":
         return settings.ollama.max_concurrent
+    if (cloud := settings.clouds.get(name)) is not None:
+        return cloud.max_concurrent
     return settings.worker.max_concurrent_tasks

@@ -60,7 +60,7 @@ def _kind(status: int) -> type[ProviderError]:
         return ProviderAccountError
     if status == 429:
         return ProviderRateLimited
-    if status in {408, 502, 503, 504}:
+    if status in {408, 502, 503, 504, 529}:  # 529: Anthropic's "overloaded"
         return ProviderUnavailable
     return ProviderServerError if status >= 500 else RequestRejected
 

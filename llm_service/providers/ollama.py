@@ -19,9 +19,10 @@ from llm_service.errors import (
     RequestRejected,
     RequestUnsupported,
 )
+from llm_service.providers.context_need import ContextNeed
 from llm_service.providers.http_errors import Refusal, excerpt, from_status, from_transport, silent
 from llm_service.providers.ollama_client import OllamaClient, OllamaRefusedError
-from llm_service.providers.ollama_context import ContextNeed, ModelFacts, context_sizes
+from llm_service.providers.ollama_context import ModelFacts, context_sizes
 from llm_service.providers.ollama_request import (
     CAPABILITIES,
     encoded,

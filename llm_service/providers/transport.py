@@ -33,18 +33,24 @@ def sendable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``silence_s`` limits the wait for the first byte and the wait between two chunks."""
+    """Seconds. ``silence_s`` limits the wait between two chunks, ``first_byte_s`` that for the first (None: the same)."""
 
     connect_s: float
     silence_s: float
+    first_byte_s: float | None = None
 
     @property
     def first_s(self) -> float:
         """From a call to its first chunk at most: a free connection, connecting, and the vendor's first byte."""
-        return self.connect_s + 2 * self.silence_s
+        return self.connect_s + self.silence_s + self._first_byte
 
     def for_httpx(self) -> httpx.Timeout:
-        return httpx.Timeout(self.silence_s, connect=self.connect_s)
+        longest = max(self.silence_s, self._first_byte)
+        return httpx.Timeout(self.silence_s, connect=self.connect_s, read=longest)
+
+    @property
+    def _first_byte(self) -> float:
+        return self.silence_s if self.first_byte_s is None else self.first_byte_s
 
 
 class BoundedStream(httpx.AsyncByteStream):

@@ -7,10 +7,14 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
+from llm_service.settings.clouds import CLOUD_GROUPS
 from llm_service.settings.layers import DEFAULT, Layer
 from llm_service.settings.loading import checked, surroundings, third_parties_of
 from llm_service.settings.root import Settings
 from llm_service.settings.tree import names_in, walk
+
+PROVIDER_GROUPS = ("gigachat", "ollama", *CLOUD_GROUPS)
+"""Groups of the root that are providers' own."""
 
 
 def load_providers(
@@ -24,7 +28,7 @@ def load_providers(
     naming every wrong setting among those that are read.
     """
     known = names_in(Settings)
-    left_out = _names_outside(("gigachat", "ollama"), kept=("LLM_PROVIDER",))
+    left_out = _names_outside(PROVIDER_GROUPS, kept=("LLM_PROVIDER",))
     around = surroundings(env_file, environ, known, third_parties_of(known))
     layers = (Layer(DEFAULT, fixed), *(_without(left_out, layer) for layer in around))
     return checked(layers, ())

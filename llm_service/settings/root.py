@@ -8,6 +8,16 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
+from llm_service.settings.clouds import (
+    AnthropicSettings,
+    CloudSettings,
+    CompatibleSettings,
+    GoogleSettings,
+    MoonshotSettings,
+    OpenAISettings,
+    OpenRouterSettings,
+    QwenSettings,
+)
 from llm_service.settings.families import family_of
 from llm_service.settings.group import refuse
 from llm_service.settings.kafka import NO_RETRY_TOPIC, KafkaSettings
@@ -52,6 +62,13 @@ class Settings(BaseModel):
     minio: MinioSettings = Field(default_factory=MinioSettings)
     gigachat: GigaChatSettings = Field(default_factory=GigaChatSettings)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    openai: OpenAISettings = Field(default_factory=OpenAISettings)
+    openrouter: OpenRouterSettings = Field(default_factory=OpenRouterSettings)
+    moonshot: MoonshotSettings = Field(default_factory=MoonshotSettings)
+    qwen: QwenSettings = Field(default_factory=QwenSettings)
+    anthropic: AnthropicSettings = Field(default_factory=AnthropicSettings)
+    google: GoogleSettings = Field(default_factory=GoogleSettings)
+    compatible: CompatibleSettings = Field(default_factory=CompatibleSettings)
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
@@ -96,6 +113,14 @@ class Settings(BaseModel):
             key.removeprefix(prefix).lower(): value
             for key, value in self._values.items()
             if key.startswith(prefix) and key != prefix
+        }
+
+    @property
+    def clouds(self) -> Mapping[str, CloudSettings]:
+        """Those vendors of OpenAI's protocol that are configured, by their providers' names."""
+        groups = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {
+            name: group for name, group in groups if isinstance(group, CloudSettings) and group.configured
         }
 
     def secrets(self) -> tuple[str, ...]:

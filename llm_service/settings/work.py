@@ -96,8 +96,8 @@ class WorkerSettings(Group):
     default_provider: Annotated[str | None, Lowered] = Field(
         default=None,
         validation_alias="LLM_PROVIDER",
-        description="Provider for tasks and prompts that name none; unset: GigaChat, else Ollama, else extractive, "
-        "whichever is configured.",
+        description="Provider for tasks and prompts that name none; unset: GigaChat, else Ollama, else a cloud, else "
+        "extractive, whichever is configured.",
     )
     priority_aging_s: float = Field(
         default=30.0,

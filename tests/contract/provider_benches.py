@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 
+from llm_service.providers.compatible import factories
+from llm_service.providers.compatible.vendors import VENDORS
 from llm_service.providers.protocol import Provider
 from llm_service.providers.registry import ProviderContext
 from llm_service.resilience.clock import SystemClock
-from tests.standins.process import StandinProcess, gigachat, ollama
+from tests.standins.process import StandinProcess, gigachat, ollama, openai
 
 PATIENT: dict[str, object] = {"request_timeout_seconds": 20.0, "connect_timeout_seconds": 20.0}
 """Unless a test is about limits: a busy machine is no failure."""
@@ -37,8 +38,10 @@ class Bench:
     def provider(self, **overrides: object) -> Provider:
         """A patient one, unless told otherwise; closed by the fixture."""
         options = {**self.options, **(PATIENT if self.standin else {}), **overrides}
+        if self.name in VENDORS:
+            options.setdefault("first_byte_timeout_seconds", options["request_timeout_seconds"])
         context = ProviderContext(options, SystemClock(), random.Random(0), lambda: str(uuid.uuid4()))
-        provider: Provider = import_module(f"llm_service.providers.{self.name}").create(context)
+        provider: Provider = _factory(self.name)(context)
         self.made.append(provider)
         return provider
 
@@ -48,13 +51,18 @@ class Bench:
         return self.standin
 
 
-REMOTE = ("gigachat_standin", "ollama_standin")
+REMOTE = ("gigachat_standin", "ollama_standin", "openai_standin")
 """Not the bare names: the test bed takes a parameter that is a service's name for a wish to have the real one."""
 
 
 def names() -> list[str]:
-    """Providers that are there; extractive needs no vendor."""
-    return [*REMOTE, "extractive"] if find_spec("llm_service.providers.extractive") else [*REMOTE]
+    """One provider of each kind; extractive needs no vendor."""
+    return [*REMOTE, "extractive"]
+
+
+def all_names() -> list[str]:
+    """Every provider that is here."""
+    return [*names(), *(f"{vendor}_standin" for vendor in VENDORS if f"{vendor}_standin" not in REMOTE)]
 
 
 @contextmanager
@@ -75,8 +83,20 @@ def bench(name: str) -> Iterator[Bench]:
                 "keep_alive": "5m",
             }
             yield Bench(name, options, server)
+        elif name in VENDORS:
+            cloud = stack.enter_context(openai(name, bodies=True))
+            yield Bench(name, cloud.options(), cloud, (cloud.key,))
         else:
             yield Bench(name, {})
+
+
+def _factory(name: str) -> Callable[[ProviderContext], Provider]:
+    """As the entry point has it."""
+    if name in VENDORS:
+        made: Callable[[ProviderContext], Provider] = getattr(factories, name)
+        return made
+    create: Callable[[ProviderContext], Provider] = import_module(f"llm_service.providers.{name}").create
+    return create
 
 
 def closed_port() -> int:

@@ -9,10 +9,10 @@ import pytest_asyncio
 
 from llm_service.providers.protocol import Provider
 from llm_service.testing import ProviderConformance
-from tests.contract.provider_benches import Bench, bench, names
+from tests.contract.provider_benches import Bench, all_names, bench
 
 
-@pytest.fixture(scope="module", params=names())
+@pytest.fixture(scope="module", params=all_names())
 def running(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with bench(request.param) as found:
         yield found

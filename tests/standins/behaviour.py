@@ -27,16 +27,22 @@ class Behaviour:
     status: int = 0
     """Refuse with this HTTP status."""
     retry_after: str = ""
+    code: str = ""
+    """The vendor's word for the refusal, in its error's body."""
+    reset: bool = False
+    """Close the connection before a byte of the answer."""
     leak: bool = False
     """Echo the Authorization header in the body of a refusal, as careless gateways do."""
     silence: float = 0.0
     """Send nothing at all for so long, then close."""
     stall: float = 0.0
-    """Send one chunk, then nothing for so long, then close."""
+    """Send some chunks, then nothing for so long, then close."""
     drip: float = 0.0
     """Send the answer byte by byte, with this wait between two."""
     cut: bool = False
-    """Break the connection off after one chunk."""
+    """Break the connection off after some chunks."""
+    after: int = 1
+    """So many chunks come before a stall or a cut."""
     noend: bool = False
     """End the answer properly for HTTP, but without its last chunk."""
     badjson: bool = False

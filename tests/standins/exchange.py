@@ -28,6 +28,8 @@ class Exchange:
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.status = 0
+        self.more_headers: dict[str, str] = {}
+        """Sent beside those of the answer."""
         self._receive = receive
         self._send = send
 
@@ -50,7 +52,10 @@ class Exchange:
     async def start(self, status: int, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         listed = [(b"content-type", content_type.encode())]
-        listed += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        listed += [
+            (name.encode(), value.encode())
+            for name, value in (self.more_headers | dict(headers or {})).items()
+        ]
         await self._send({"type": "http.response.start", "status": status, "headers": listed})
 
     async def send(self, payload: bytes) -> None:
@@ -68,6 +73,12 @@ class Exchange:
             if at:
                 await self.pause(gap)
             await self.send(piece)
+
+    def abort(self) -> None:
+        """Close the connection as it is, without an answer: a server that dies does so."""
+        # ASGI has no word for it; the method that it gave us belongs to uvicorn's side of the connection.
+        cycle: Any = getattr(self._receive, "__self__")  # noqa: B009 - a plain callable for mypy
+        cycle.transport.abort()
 
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than the client does. Raises GoneError."""

@@ -92,7 +92,7 @@ class GigaChatStandin(Standin):
             return await self.refuse(exchange, refused.status, str(refused))
         return "answered"
 
-    def refusal(self, status: int, detail: str) -> object:
+    def refusal(self, status: int, detail: str, code: str = "") -> object:
         return {"status": status, "message": detail}
 
     def set(self, name: str, value: object) -> None:

@@ -54,7 +54,7 @@ class OllamaStandin(Standin):
             return await self.refuse(exchange, refused.status, str(refused))
         return "answered"
 
-    def refusal(self, status: int, detail: str) -> object:
+    def refusal(self, status: int, detail: str, code: str = "") -> object:
         return {"error": detail}
 
     async def _chat(self, exchange: Exchange, asked: Asked, told: Told) -> str:

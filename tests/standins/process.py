@@ -132,6 +132,33 @@ def ollama(*, folder: Path | None = None, port: int = 0, bodies: bool = False) -
                 running.close()
 
 
+class OpenAIProcess(StandinProcess):
+    """A stand-in of OpenAI's protocol, and the options to reach it with."""
+
+    key = ""
+
+    def options(self) -> dict[str, object]:
+        """Options of the provider that speaks to this stand-in."""
+        return {"base_url": f"{self.base_url}/v1", "api_key": self.key, "model": "small"}
+
+
+@contextmanager
+def openai(
+    vendor: str = "openai", *, folder: Path | None = None, port: int = 0, bodies: bool = False
+) -> Iterator[OpenAIProcess]:
+    """Run a vendor of OpenAI's protocol."""
+    with _folder(folder) as place:
+        log = place / f"{vendor}.jsonl"
+        arguments = ["--vendor", vendor, "--log", str(log), "--port", str(port)] + ["--log-bodies"] * bodies
+        with _started("tests.standins.openai", arguments) as (process, ready):
+            running = OpenAIProcess(ready["address"], log, None, process)
+            running.key = ready["key"]
+            try:
+                yield running
+            finally:
+                running.close()
+
+
 @contextmanager
 def _folder(folder: Path | None) -> Iterator[Path]:
     if folder is not None:

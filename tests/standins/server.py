@@ -85,8 +85,8 @@ class Standin(ABC):
         """Answer as the vendor would; gives the outcome's name."""
 
     @abstractmethod
-    def refusal(self, status: int, detail: str) -> object:
-        """An error's body in the vendor's form."""
+    def refusal(self, status: int, detail: str, code: str = "") -> object:
+        """An error's body in the vendor's form; ``code`` where the vendor has one."""
 
     def set(self, name: str, value: object) -> None:
         """Change how the server is set up while it runs."""
@@ -134,6 +134,9 @@ class Standin(ABC):
     async def _behaved(self, exchange: Exchange, kind: str, asked: Asked, told: Told) -> str:
         behaviour = told.behaviour
         await exchange.pause(behaviour.delay)
+        if behaviour.reset:
+            exchange.abort()
+            return "broken"
         if behaviour.silence:
             await exchange.pause(behaviour.silence)
             raise BrokenOffError
@@ -146,13 +149,18 @@ class Standin(ABC):
             if behaviour.leak:
                 detail += " for " + exchange.headers.get("authorization", "")
             headers = {"retry-after": behaviour.retry_after} if behaviour.retry_after else {}
-            return await self.refuse(exchange, behaviour.status, detail, headers)
+            return await self.refuse(exchange, behaviour.status, detail, headers, behaviour.code)
         return await self.answer(exchange, kind, asked, told)
 
     async def refuse(
-        self, exchange: Exchange, status: int, detail: str, headers: Mapping[str, str] | None = None
+        self,
+        exchange: Exchange,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        code: str = "",
     ) -> str:
-        await exchange.reply(status, self.refusal(status, detail), headers)
+        await exchange.reply(status, self.refusal(status, detail, code), headers)
         return "refused"
 
     async def streamed(
@@ -167,7 +175,7 @@ class Standin(ABC):
         if behaviour.drip:
             await exchange.stream([bytes([byte]) for byte in b"".join(pieces)], behaviour.drip)
         elif behaviour.stall or behaviour.cut:
-            await exchange.send(pieces[0])
+            await exchange.stream(pieces[: behaviour.after], behaviour.gap)
             await exchange.pause(behaviour.stall)
             raise BrokenOffError
         elif behaviour.noend:

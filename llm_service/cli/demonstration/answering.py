@@ -13,10 +13,11 @@ from llm_service.errors import ServiceError
 from llm_service.providers.guard import Guard
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
+from llm_service.settings.clouds import CLOUD_GROUPS
 
 # A token and a list of models are two round trips; longer than this nobody wants to look at an empty screen.
 _ANSWER_LIMIT_S = 8.0
-_LLMS = ("gigachat", "ollama")
+_LLMS = ("gigachat", "ollama", *CLOUD_GROUPS)
 
 
 @dataclass(frozen=True, slots=True)

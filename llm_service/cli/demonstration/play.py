@@ -128,6 +128,8 @@ class Performance:
         for name, group in (("GigaChat", settings.gigachat), ("Ollama", settings.ollama)):
             if group.configured:
                 self._screen.looking(name)
+        for name in settings.clouds:
+            self._screen.looking(name)
         return await find_answering(settings, self._wanted.clock, random.SystemRandom())
 
     def _settings(self, answering: Answering) -> Settings:

@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llm_service.errors import ContextTooLong
-from llm_service.providers.ollama_context import (
-    ANSWER_TOKENS,
-    PICTURE_TOKENS,
-    SMALLEST,
-    ContextNeed,
-    ModelFacts,
-    context_sizes,
-)
+from llm_service.providers.context_need import ANSWER_TOKENS, PICTURE_TOKENS, ContextNeed
+from llm_service.providers.ollama_context import SMALLEST, ModelFacts, context_sizes
 from llm_service.providers.protocol import Message
 
 ROOMY = ModelFacts(None, sees=False)
