@@ -226,8 +226,7 @@ class ProviderError(ServiceError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds the provider asked us to wait, or None when it did not say."""
-        self.quota: object = None
-        """``providers.protocol.Quota``, where the refusal told what is left to the account."""
+        self.quota: object = None  # providers.protocol.Quota, where the refusal told what is left
 
 
 class ProviderUnknown(ProviderError):

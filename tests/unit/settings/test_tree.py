@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from llm_service.settings import Settings, load
+from llm_service.settings.clouds import CLOUD_GROUPS
 from llm_service.settings.example import example
 from llm_service.settings.tree import Setting, walk
 
@@ -66,6 +67,7 @@ def test_every_default_is_a_right_value(setting: Setting) -> None:
 def test_passwords_and_keys_are_secret() -> None:
     secret = {setting.name for setting in SETTINGS if setting.secret}
     assert secret == {
+        *(f"{name.upper()}_API_KEY" for name in CLOUD_GROUPS),
         "GIGACHAT_ACCESS_TOKEN",
         "KAFKA_CONSUMER_EXTRA",
         "KAFKA_PRODUCER_EXTRA",
