@@ -224,8 +224,7 @@ class ProviderError(ServiceError):
 
     def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
-        """Seconds the provider asked us to wait, or None when it did not say."""
+        self.retry_after = retry_after  # seconds the provider asked us to wait; None when it did not say
         self.quota: object = None  # providers.protocol.Quota, where the refusal told what is left
 
 
