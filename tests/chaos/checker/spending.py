@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tests.chaos.checker.book import Book
@@ -45,12 +46,21 @@ def spend(book: Book) -> Finding:
         for fault in book.faults
         if fault.fault in _ZOMBIES
     ]
-    beyond = late = of_zombies = 0
+    announced = Counter(event.task_id for event in book.statuses if event.header("status") == "2")
+    beyond = late = of_zombies = unannounced = 0
     for task_id, calls in book.calls_of.items():
         messages = book.by_task.get(task_id, [])
         rounds = len(book.rounds.get(task_id, ()))
         wanted = sum(message.calls for message in messages) + rounds
-        beyond += max(0, sum(_may_cost(call) for call in calls) - wanted)
+        costly = [call for call in calls if _may_cost(call)]
+        beyond += max(0, len(costly) - wanted)
+        if messages and len(costly) > announced[task_id] * max(message.calls for message in messages):
+            # Within one run a call is made again where it was cut, or its worker slept past the call's limit.
+            unannounced += 1
+            if not any(_overlaps(call, begin, end) for call in costly for begin, end in zombies):
+                finding.blame(
+                    f"{task_id}: {len(costly)} calls, {announced[task_id]} times PROCESSING, and none was cut"
+                )
         for call in calls:
             committed = done.get(task_id)
             if committed is None or rounds or call.started <= committed:
@@ -68,10 +78,15 @@ def spend(book: Book) -> Finding:
         "refused": sum(call.outcome == "refused" for call in book.calls),
         "beyond one run each": beyond,
         "allowed": allowed,
+        "tasks with a call made again within a run": unannounced,
         "after the commit": late,
         "after the commit, by zombies": of_zombies,
     }
     return finding
+
+
+def _overlaps(call: LoggedRequest, begin: float, end: float) -> bool:
+    return call.started <= end and begin <= (call.ended or end)
 
 
 def _committed_at(book: Book, task_id: str) -> float | None:

@@ -15,6 +15,9 @@ from tests.chaos.recording import Lying, read_lines
 # come and go, the page's own.
 _DESCRIPTORS = 30
 _THREADS = 24
+# What one at work has in any case: a process that is looked at while it starts has few of either.
+_DESCRIPTORS_AT_WORK = 60
+_THREADS_AT_WORK = 24
 _TOKEN = b"eyJjdHkiOiJqd3QifQ."
 """How every token of the stand-in begins."""
 
@@ -50,8 +53,11 @@ def _rows(book: Book, tables: Mapping[str, list[dict[str, Any]]], finding: Findi
             finding.blame(f"{key} has no row, though its event at {event.partition}/{event.offset} is folded")
         elif (row["event_id"], str(row["status"])) != said:
             finding.blame(f"{key}: the row says {row['event_id']} {row['status']}, the topic {said}")
+    # On a shared topic strangers' statuses are among what is folded.
+    strangers = {message.task_id for message in book.sent if not message.status}
     for key in rows.keys() - firsts.keys():
-        finding.blame(f"{key} has a row and no event")
+        if key[0] not in strangers:
+            finding.blame(f"{key} has a row and no event")
     return behind
 
 
@@ -109,9 +115,9 @@ def leaks(book: Book) -> Finding:
             continue
         # A process that has only just been forked has one thread and no connection.
         first = next((line for line in found if line["threads"] > 5), end)
-        if end["fds"] > first["fds"] + book.plan.pool + _DESCRIPTORS:
+        if end["fds"] > max(first["fds"], _DESCRIPTORS_AT_WORK) + book.plan.pool + _DESCRIPTORS:
             finding.blame(f"{worker}: {end['fds']} descriptors at the end, {first['fds']} at first")
-        if end["threads"] > first["threads"] + _THREADS:
+        if end["threads"] > max(first["threads"], _THREADS_AT_WORK) + _THREADS:
             finding.blame(f"{worker}: {end['threads']} threads at the end, {first['threads']} at first")
     for path in book.facts["files_left"]:
         finding.blame(f"left behind: {path}")

@@ -112,6 +112,14 @@ def asked_again(recording: Recording) -> None:
     recording.calls.append({"event": "begin", **line})
 
 
+def asked_twice_in_one_run(recording: Recording) -> None:
+    """Before it is committed, so that nothing but the number tells."""
+    line = {"number": 99, "kind": "chat", "marker": "task-1", "started": BEGAN + 1.3, "active": 1}
+    recording.calls.append({"event": "begin", **line})
+    end = {"number": 99, "ended": BEGAN + 1.8, "status": 200, "outcome": "answered", "nonce": "nonce-1"}
+    recording.calls.append({"event": "end", **end})
+
+
 def no_letter(recording: Recording) -> None:
     recording.letters.clear()
 
@@ -189,6 +197,7 @@ def row_without_an_event(recording: Recording) -> None:
         (left_behind, "I5"),
         (overcrowded, "I6"),
         (asked_again, "I7"),
+        (asked_twice_in_one_run, "I7"),
         (stood_still, "I8"),
         (no_letter, "I9"),
         (two_letters, "I9"),
