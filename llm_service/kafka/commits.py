@@ -57,6 +57,10 @@ class Commits(Protocol):
         """Write what there is of these, and that they leave in order, within a short time."""
         ...
 
+    def part(self, places: Collection[TopicPartition]) -> None:
+        """Return when nothing that was written of these, which were dropped, can come after what their next owner writes."""
+        ...
+
     def drop(self, places: Collection[TopicPartition], held: Held) -> None:
         """These have left; ``held`` is what stays."""
         ...
@@ -146,6 +150,9 @@ class PlainCommits:
             self._send(leaving)
             positions = list(leaving.values())
             self.answered(positions, self._port.commit(positions), held)
+
+    def part(self, places: Collection[TopicPartition]) -> None:
+        """Nothing to do: an offset that goes back is work repeated, which this mode allows."""
 
     def drop(self, places: Collection[TopicPartition], held: Held) -> None:
         del held

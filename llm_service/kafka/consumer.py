@@ -98,7 +98,7 @@ class ConsumerLoop:
         # Kept when a partition leaves: librdkafka remembers the pause, and the partition may come back.
         self._paused: set[TopicPartition] = set()
         self._taking = True
-        self._halted = False
+        self._halted = self._is_closing = False
         self.stepped_at = monotonic()
 
     # --- from other threads ---------------------------------------------------------------------
@@ -149,6 +149,7 @@ class ConsumerLoop:
 
     def close(self) -> None:
         """Commit what is finished and leave the group."""
+        self._is_closing = True
         try:
             self._commits.renew(self._trackers)
             self._commits.leave(self._known(self._trackers), self._trackers)
@@ -312,6 +313,8 @@ class ConsumerLoop:
             self._downstream.revoke(epochs, self._policy.revoke_timeout_s)
         self._commits.leave(self._known(partitions), self._trackers)
         self._drop(partitions, lost=False)
+        if not self._is_closing:  # who has left the group is refused whatever comes late
+            self._commits.part(partitions)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         epochs = self._epochs_of(partitions)

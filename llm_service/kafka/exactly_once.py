@@ -25,6 +25,8 @@ from llm_service.tasks.ports import Delivery, Outcome
 # A transaction takes some 10 ms; those that leave with a revoke get as long as a busy broker may need for one.
 _LEAVE_S = 1.0
 _LOOK_S = 0.002
+# A transaction is ended by its coordinator 10 s after its beginning, which looks every 10 s.
+_DECIDED_S = 20.0
 
 
 class TransactionalCommits:
@@ -83,6 +85,16 @@ class TransactionalCommits:
         until = self._threads.monotonic() + _LEAVE_S
         self._loop.hurry()
         while not self._loop.is_written(places) and self._threads.monotonic() < until:
+            self._threads.sleep(_LOOK_S)
+
+    def part(self, places: Collection[TopicPartition]) -> None:
+        """Keep them until no transaction is under way in which they are written.
+
+        A broker refuses who is not a member of the present epoch, never who has given a partition away: with KIP-848 a
+        member that has more to give back keeps its epoch, and what comes late would be taken beside the new owner's.
+        """
+        until = self._threads.monotonic() + _DECIDED_S
+        while self._loop.is_under_way(places) and self._threads.monotonic() < until:
             self._threads.sleep(_LOOK_S)
 
     def drop(self, places: Collection[TopicPartition], held: Held) -> None:

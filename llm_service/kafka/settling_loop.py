@@ -102,6 +102,8 @@ class SettlingLoop:
         self._hurried = False
         self._written: dict[TopicPartition, tuple[PartitionTracker, Position]] = {}
         """The last position of each partition that was committed under its present epoch."""
+        self._under_way: frozenset[TopicPartition] = frozenset()
+        """What is committed in the transaction that may still reach a broker."""
         self._lost: _Lost | None = None
         self._rebuilt: deque[float] = deque()
         self._delay = policy.first_delay_s
@@ -140,6 +142,10 @@ class SettlingLoop:
                 return False
         return not self.busy
 
+    def is_under_way(self, places: Collection[TopicPartition]) -> bool:
+        """Whether an offset of these may still reach a broker: in a transaction, or in one of unknown result."""
+        return not self._under_way.isdisjoint(places)
+
     # --- the settling thread --------------------------------------------------------------------
 
     def wait(self) -> None:
@@ -160,10 +166,14 @@ class SettlingLoop:
                 self._recover(told) if self._lost is not None else self._settle(told)
         finally:
             self.busy = bool(len(self._grouping)) or self._lost is not None
+            if self._lost is None:
+                self._under_way = frozenset()
             if told.answers or told.events:
                 self._tell(told)
 
     def _settle(self, told: Told) -> None:
+        # First: who gives partitions away hands over what is left, and looks here then.
+        self._under_way = frozenset(self._membership.held)
         membership = self._membership
         group = self._take(membership, told)
         if membership.metadata is None or self._is_refused(membership.metadata):
@@ -234,6 +244,7 @@ class SettlingLoop:
     ) -> None:
         messages = [outgoing for waiting in group for outgoing in waiting.messages]
         began = self._monotonic()
+        self._under_way = frozenset(places_of(positions))
         try:
             self._port.run(messages, positions, metadata)
         except Undecided as error:
@@ -324,6 +335,7 @@ class SettlingLoop:
                 told.events.append(events.Trouble("kafka", error.message))
                 self._pause(self._monotonic())
                 return
+            self._under_way = frozenset()  # the producer before is fenced
             self._count_rebuild(now)
         if self._decide(lost.group, told):
             self._lost = None

@@ -27,7 +27,7 @@ class Cluster:
         self.coordinator_away_until = 0.0
         self.complaints: list[str] = []
         """What a broker refuses and no worker may ask for."""
-        self.on_append: Callable[[str, Entry], None] = lambda *_: None
+        self.on_append: Callable[[TopicPartition, Entry], None] = lambda *_: None
         """Hears of each message that is written outside of transactions."""
         places = [
             TopicPartition(name, number)
@@ -44,8 +44,9 @@ class Cluster:
     def append(self, topic: str, record: Record) -> TopicPartition:
         found = self.topics[topic]
         number = found.partition_of(record.key)
-        self.on_append(topic, found.partitions[number].append(record, self.world.now))
-        return TopicPartition(topic, number)
+        place = TopicPartition(topic, number)
+        self.on_append(place, found.partitions[number].append(record, self.world.now))
+        return place
 
     def log(self, place: TopicPartition) -> PartitionLog:
         return self.topics[place.topic].partitions[place.partition]

@@ -54,6 +54,12 @@ CONSEQUENCES = (
     "partitions lost",
     "breaker opened",
     "stopped while tasks wait",
+    "a task kills its process",
+    "a task goes round",
+    "answered after going round",
+    "a drop became a task",
+    "a drop told again",
+    "the same file dropped again",
 )
 _RARE = {"commit": 15.0, "leave": 15.0, "transaction's abort": 5.0, "producer's begin": 5.0, "store": 5.0}
 """Calls that a run makes a few times at most, and how much oftener they fail: each kind is to be met in 1,000 seeds."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
+from llm_service.contract.retry import decode
 from llm_service.kafka.offset_map import OffsetMapInvalid, Run, read
 from llm_service.kafka.port import Committed, TopicPartition
 from llm_service.kafka.tracker import Position
 from tests.simulation.cluster import Cluster
+from tests.simulation.drop_watch import DropWatch
 from tests.simulation.log import Entry
-from tests.simulation.scenario import LETTERS, STATUS, TASKS, Expected
+from tests.simulation.outside import START
+from tests.simulation.scenario import DROPS, LETTERS, RETRY, STATUS, TASKS, Expected
 from tests.simulation.transactions import Watcher
 
 Place = tuple[TopicPartition, int]
@@ -19,18 +22,28 @@ _TERMINAL = ("3", "4")
 # A member whose session has ended reads on, for as long as it is paused (9 s beyond its session at most) and until the
 # broker's answer to what it does next tells it so.
 _ZOMBIE_S = 13.0
+# The clock of a message's due time counts milliseconds.
+_TOO_EARLY_S = 0.002
 
 
 class Watch(Watcher):
     """Looks on while the run goes: what is done, and whether the committed offsets ever claim more."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, exactly: bool) -> None:
+        """``exactly``: the mode is ``exactly_once``."""
         self._cluster = cluster
+        self._exactly = exactly
         self.sent: dict[Place, Expected] = {}
         self.by_id: dict[str, list[Place]] = defaultdict(list)
         self.open: set[Place] = set()
-        """Neither terminal nor dead-lettered yet."""
+        """Neither terminal nor dead-lettered yet. A task that goes round is open where it lies now."""
+        self.copies: dict[Place, list[Place]] = defaultdict(list)
+        """Of each message those on the retry topic that it became."""
+        self.absorbed: Counter[str] = Counter()
+        """Repeats that are answered by the one that waits on the retry topic."""
+        self.drops = DropWatch(cluster.world)
         self.failures: list[str] = []
+        self._due: dict[str, float] = {}
         self._owed: set[Place] = set()
         """FAILED and without a dead letter yet: at least once has one after the other."""
         self._lettered: set[Place] = set()
@@ -50,45 +63,101 @@ class Watch(Watcher):
         cluster.group.on_gone = self._on_gone
 
     def note_sent(self, place: TopicPartition, offset: int, expected: Expected) -> None:
-        self.sent[place, offset] = expected
+        if expected.drop_id is not None:
+            self.drops.note_sent(offset, expected)
+            return
         self.by_id[expected.task_id].append((place, offset))
-        self._offsets[place].append(offset)
+        self._note(place, offset, expected)
+
+    def _note(self, place: TopicPartition, offset: int, expected: Expected) -> None:
+        self.sent[place, offset] = expected
+        insort(self._offsets[place], offset)  # a transaction is decided after what was written behind it
         now = self._cluster.world.now
         self.disturbed[place, offset] += sum(now < at + _ZOMBIE_S for at in self._gone_at[place])
         if expected.statuses or expected.letter:
             self.open.add((place, offset))
 
+    def disturbance(self, run: Place) -> int:
+        """How often the message, or what became of it on the retry topic, may have been worked on once more."""
+        return sum(self.disturbed[place] for place in self._of_run(run))
+
+    def _of_run(self, run: Place) -> list[Place]:
+        return [run, *self.copies.get(run, ())]
+
+    def asked(self, task_id: str) -> None:
+        """The provider is asked."""
+        world = self._cluster.world
+        due = self._due.get(task_id)
+        if due is None or due < world.now + _TOO_EARLY_S or world.hits["clock jumps"]:
+            return
+        if self._exactly and not any(map(self.disturbance, self.by_id[task_id])):
+            self._fail(f"I3: {task_id} is worked on at {world.now:.3f} s and is not due before {due:.3f} s")
+
+    # --- what is written ------------------------------------------------------------------------
+
     def decided(
         self, name: str, entries: Sequence[tuple[str, int, Entry]], positions: Sequence[Position]
     ) -> None:
-        for topic, _, entry in entries:
-            self._on_append(topic, entry)
+        for topic, partition, entry in entries:
+            self._on_append(TopicPartition(topic, partition), entry)
         for position in positions:
             place = TopicPartition(position.topic, position.partition)
             self._check(place, Committed(place.topic, place.partition, position.offset, position.metadata))
 
-    def _on_append(self, topic: str, entry: Entry) -> None:
-        if topic == LETTERS:
-            place = place_of_letter(entry)
-            self.open.discard(place)
-            self._owed.discard(place)
-            self._lettered.add(place)
-        elif topic == STATUS and header(entry, "status") in _TERMINAL:
-            task_id = (entry.key or b"").decode()
-            run = place_of_run(header(entry, "run"))
-            if header(entry, "status") == "4" and run not in self._lettered:
-                self._owed.add(run)
-            else:
-                self._owed.discard(run)  # a later worker has answered it after all
-            if run in self.open:
-                self.open.discard(run)
-                return
-            if len(self.by_id[task_id]) > 1:
-                self._spare[task_id] += 1  # a repeat is answered with the bytes of the first
+    def _on_append(self, place: TopicPartition, entry: Entry) -> None:
+        if place.topic == LETTERS:
+            self._on_letter(place_of_letter(entry))
+        elif place.topic == STATUS and header(entry, "status") in _TERMINAL:
+            self._on_terminal(entry)
+        elif place.topic == RETRY:
+            self._on_round(place, entry)
+        elif place.topic == TASKS and (drop := (entry.key or b"").decode()) in self.drops.expected:
+            self.drops.note_task(drop)
+            self.note_sent(place, entry.offset, self.drops.expected[drop])
+
+    def _on_letter(self, run: Place) -> None:
+        if run not in self._owed:
+            self._end(run)
+        self._owed.discard(run)
+        self._lettered.add(run)
+
+    def _on_terminal(self, entry: Entry) -> None:
+        task_id = (entry.key or b"").decode()
+        run = place_of_run(header(entry, "run"))
+        if header(entry, "status") == "4" and run not in self._lettered:
+            self._owed.add(run)
+        else:
+            self._owed.discard(run)  # a later worker has answered it after all
+        if run in self.copies:
+            self._cluster.world.hits["answered after going round"] += 1
+        if not self._end(run) and len(self.by_id[task_id]) > 1:
+            self._spare[task_id] += 1  # a repeat is answered with the bytes of the first
+
+    def _on_round(self, place: TopicPartition, entry: Entry) -> None:
+        """The task lies here from now on."""
+        found = decode(entry.headers)
+        assert found is not None
+        note, _ = found
+        run = TopicPartition(note.topic, note.partition), note.offset
+        self._cluster.world.hits["a task goes round"] += 1
+        self._end(run)
+        self.copies[run].append((place, entry.offset))
+        expected = self.sent[run]
+        if len(self.by_id[expected.task_id]) == 1:
+            self._due[expected.task_id] = (note.due - START).total_seconds()
+        self._note(place, entry.offset, expected)
+
+    def _end(self, run: Place) -> bool:
+        """Whether one of the run's messages was open; it is so no more."""
+        for place in self._of_run(run):
+            if place in self.open:
+                self.open.discard(place)
+                return True
+        return False
 
     @property
     def is_done(self) -> bool:
-        if self._owed:
+        if self._owed or not self.drops.is_done:
             return False
         return not self.open or (len(self.open) <= self._spare.total() and not self.left())
 
@@ -136,8 +205,10 @@ class Watch(Watcher):
     def _open_in(self, place: TopicPartition, start: int, end: int) -> list[int]:
         offsets = self._offsets[place]
         found = offsets[bisect_left(offsets, start) : bisect_left(offsets, end)]
+        unmade = self.drops.unmade(start, end) if place.topic == DROPS else ()
         return [
-            offset for offset in found if (place, offset) in self.open and not self._is_repeat(place, offset)
+            *unmade,
+            *(n for n in found if (place, n) in self.open and not self._is_repeat(place, n)),
         ]
 
     def _is_repeat(self, place: TopicPartition, offset: int) -> bool:
@@ -148,6 +219,8 @@ class Watch(Watcher):
         task_id = self.sent[place, offset].task_id
         if self._spare[task_id] > 0:
             self._spare[task_id] -= 1
+        elif self._is_absorbed(place, offset):
+            self.absorbed[task_id] += 1
         elif (same := self._same_unclaimed(place, offset)) is not None:
             self.open.add(same)
         else:
@@ -155,13 +228,26 @@ class Watch(Watcher):
         self.open.discard((place, offset))
         return True
 
+    def _is_absorbed(self, place: TopicPartition, offset: int) -> bool:
+        """Whether another message of the id waits on the retry topic: it answers for this one too, which ends in silence."""
+        if place.topic == RETRY:
+            return False
+        expected = self.sent[place, offset]
+        return any(
+            copy in self.open
+            for run in self.by_id[expected.task_id]
+            if run != (place, offset) and self.sent[run].body == expected.body
+            for copy in self.copies.get(run, ())
+        )
+
     def _same_unclaimed(self, place: TopicPartition, offset: int) -> Place | None:
         """A message of the same bytes that has an event, and that no commit says to be finished."""
         expected = self.sent[place, offset]
+        places = [one for run in self.by_id[expected.task_id] for one in self._of_run(run)]
         return next(
             (
                 other
-                for other in self.by_id[expected.task_id]
+                for other in places
                 if other not in self.open
                 and other not in self._lettered
                 and self.sent[other].body == expected.body
@@ -176,8 +262,8 @@ class Watch(Watcher):
 
     def _on_gone(self, places: Collection[TopicPartition]) -> None:
         for place in places:
-            if place.topic != TASKS:
-                continue
+            if place.topic == DROPS:
+                self.drops.moves += 1
             self._gone_at[place].append(self._cluster.world.now)
             committed = self._cluster.offsets.committed(place)
             offset, runs = committed.offset or 0, self._runs(committed)

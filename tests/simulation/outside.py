@@ -30,6 +30,7 @@ from llm_service.providers.protocol import (
 )
 from tests.simulation.calls import Calls
 from tests.simulation.faults import CallFailed
+from tests.simulation.scenario import BUCKET
 from tests.simulation.world import World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,6 +65,7 @@ class ProviderLog:
         self.away_until = 0.0
         self.busy_until = 0.0
         self.calls_while_away = 0
+        self.on_call: Callable[[str], None] = lambda _: None
 
 
 class SimulatedProvider(PlainProvider):
@@ -72,20 +74,27 @@ class SimulatedProvider(PlainProvider):
     name = "simulated"
     default_model = "model-1"
 
-    def __init__(self, calls: Calls, log: ProviderLog, slowest_s: float) -> None:
+    def __init__(self, calls: Calls, log: ProviderLog, slowest_s: float, die: Callable[[], None]) -> None:
+        """``die`` kills the process: what some answers do to it."""
+        self._die = die
         self._calls = calls
         self._log = log
         self._slowest_s = slowest_s
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        task, _, wanted = request.messages[-1].content.partition(" ")
+        said = request.documents[0].text if request.documents else request.messages[-1].content
+        task, _, wanted = (said or "").rpartition(" answer") if request.documents else said.partition(" ")
         worker = self._calls.process.name
         log = self._log
         log.calls[task] += 1
         log.failed[task] += 1  # until it is answered
         log.in_progress[worker] += 1
         log.most[worker] = max(log.most[worker], log.in_progress[worker])
+        log.on_call(task)
         self._calls.process.note(f"asks for {task}")
+        if wanted == "kill":
+            self._die()
+            await asyncio.get_running_loop().create_future()
         try:
             await self._think()
             text = await self._calls.make_async("provider", lambda: self._text(task, wanted))
@@ -93,6 +102,8 @@ class SimulatedProvider(PlainProvider):
             raise self._error() from error
         finally:
             log.in_progress[worker] -= 1
+        if wanted.startswith("flaky") and log.calls[task] <= int(wanted.split()[1]):
+            raise ProviderServerError("the stand-in answered 503")
         if wanted.startswith("refuse"):
             raise RequestRejected("the stand-in refuses this task")
         log.failed[task] -= 1
@@ -158,16 +169,19 @@ class StoreClient:
         return f"bucket/{key}"
 
 
-class NoFiles:
-    """See ``llm_service.tasks.ports.Files``: the tasks here have none."""
+class DroppedFiles:
+    """See ``llm_service.tasks.ports.Files``: only what was dropped is there, and says what it is called."""
 
     @asynccontextmanager
     async def fetch(self, path: str, name: str | None) -> AsyncIterator[LocalFile]:
-        raise FileNotFound(f"there is no object {path!r}")
-        yield LocalFile(path, Path(path), 0, "")  # type: ignore[unreachable] # a generator by this alone
+        del name
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        if bucket != BUCKET:
+            raise FileNotFound(f"there is no object {path!r}")
+        yield LocalFile(key, Path(key), 9, "text/plain")
 
     async def to_text(self, file: LocalFile) -> str:
-        raise FileNotFound(f"there is no file {file.name!r}")
+        return f"{file.name} answer"
 
 
 def hash_of(payload: bytes) -> str:

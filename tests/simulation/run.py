@@ -17,7 +17,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.judge import Watch
 from tests.simulation.log import Topic
 from tests.simulation.outside import ProviderLog, SimulatedStore
-from tests.simulation.scenario import LETTERS, START_S, STATUS, TASKS, Expected, Scenario, draw
+from tests.simulation.scenario import DROPS, LETTERS, RETRY, START_S, STATUS, TASKS, Expected, Scenario, draw
 from tests.simulation.transactions import SWEEP_S, TIMEOUT_S
 from tests.simulation.trouble import Trouble
 from tests.simulation.verdict import Verdict
@@ -38,6 +38,7 @@ class Wish:
     tasks: int = TASKS_A_SEED
     mode: str | None = None
     protocol: str | None = None
+    features: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,19 +62,22 @@ class Run:
 
     def __init__(self, seed: int, wish: Wish = Wish()) -> None:
         self.world = World(seed)
-        self.scenario: Scenario = draw(self.world.rng, wish.tasks, wish.mode, wish.protocol)
+        self.scenario: Scenario = draw(self.world.rng, wish.tasks, wish.mode, wish.protocol, wish.features)
         rng = self.world.rng
         topics = [
             Topic(TASKS, self.scenario.partitions),
             # A topic that takes less than it said at the start, in some runs.
             Topic(STATUS, 3, STATUS_BYTES if rng.random() < 0.8 else STATUS_BYTES - 1_000),
             Topic(LETTERS, 1, 30_000),
+            Topic(RETRY, 2, 30_000),
+            Topic(DROPS, 1),
         ]
-        self.cluster = Cluster(self.world, topics, [TASKS], self.scenario.protocol)
+        self.cluster = Cluster(self.world, topics, list(self.scenario.consumed), self.scenario.protocol)
         self.faults = Faults(self.world)
         self.faults.on_crash = lambda process: self._replace_named(process.name)
         self.provider = ProviderLog()
-        self.watch = Watch(self.cluster)
+        self.watch = Watch(self.cluster, exactly=self.scenario.mode == "exactly_once")
+        self.provider.on_call = self.watch.asked
         self.workers: list[Worker] = []
         self._around = Surroundings(self.cluster, self.faults, self.scenario, self.provider, SimulatedStore())
         self._to_send = len(self.scenario.sent)
@@ -138,12 +142,12 @@ class Run:
             self.failures += [f"{worker.process.name}: {failure}" for failure in worker.loop.failures]
 
     def _send(self, expected: Expected) -> None:
-        topic = self.cluster.topics[TASKS]
+        topic = self.cluster.topics[expected.topic]
         number = topic.partition_of(expected.key)
         if self.scenario.gaps and self.world.rng.random() < self.scenario.gaps:
             topic.partitions[number].skip(self.world.rng.randrange(1, 5))
         offset = topic.partitions[number].end
-        place = self.cluster.append(TASKS, expected.record)
+        place = self.cluster.append(expected.topic, expected.record)
         self.watch.note_sent(place, offset, expected)
         self._to_send -= 1
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from llm_service import events
+from llm_service.drops.life import DropLife, DropTools
+from llm_service.drops.recent import RecentDrops
+from llm_service.drops.rule import Buckets, Rule
+from llm_service.drops.rules import Rules
 from llm_service.errors import ConsumerFatal, DependencyUnavailable
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.consumer import ConsumerPolicy
@@ -21,7 +26,7 @@ from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard, GuardPolicy
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.retry import RetryPolicy
-from llm_service.tasks.course import Stage
+from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
@@ -29,7 +34,7 @@ from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Settler
 from llm_service.tasks.recall import NoLedger, Recall
-from llm_service.tasks.rounds import Rounds
+from llm_service.tasks.rounds import RoundPolicy, Rounds
 from llm_service.tasks.tools import Tools
 from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
@@ -40,7 +45,7 @@ from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.faults import Faults
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.outside import (
-    NoFiles,
+    DroppedFiles,
     ProviderLog,
     SimulatedClock,
     SimulatedProvider,
@@ -48,7 +53,17 @@ from tests.simulation.outside import (
     StoreClient,
 )
 from tests.simulation.producer import SimulatedDeadMembers, SimulatedPublisher, SimulatedTransactions
-from tests.simulation.scenario import LETTERS, STATUS, TASKS, Scenario
+from tests.simulation.scenario import (
+    BUCKET,
+    DROPS,
+    GROUP,
+    LETTERS,
+    RETRY,
+    ROUND_ATTEMPTS,
+    STATUS,
+    TASKS,
+    Scenario,
+)
 from tests.simulation.threads import SimulatedThreads
 from tests.simulation.world import Process
 
@@ -132,9 +147,8 @@ class Worker:
             settler = AtLeastOnceSettler(publisher, self._its_source, self._topics, self.clock, self._observe)
         guard = self._guard()
         pool = WorkerPool(around.scenario.pool, 30.0, self._on_blocked)
-        intake = TaskIntake(
-            TaskLife(self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS))).live
-        )
+        tools = self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS))
+        intake = TaskIntake(_lives(tools))
         self._source = source = KafkaSource(
             consumer,
             self._policy(),
@@ -212,14 +226,25 @@ class Worker:
 
     @property
     def _topics(self) -> OutcomeTopics:
-        return OutcomeTopics(STATUS, LETTERS)
+        return OutcomeTopics(STATUS, LETTERS, RETRY, TASKS)
 
     def _its_source(self) -> KafkaSource:
         assert self._source is not None
         return self._source
 
     def _policy(self) -> ConsumerPolicy:
-        return ConsumerPolicy(topics=(TASKS,), window=2 * self._around.scenario.pool)
+        scenario = self._around.scenario
+        return ConsumerPolicy(
+            topics=scenario.consumed,
+            window=2 * scenario.pool,
+            retry_topic=RETRY if scenario.round_s else None,
+            retry_delay_s=scenario.round_s,
+            group=GROUP,
+        )
+
+    def _round_policy(self) -> RoundPolicy | None:
+        delay_s = self._around.scenario.round_s
+        return RoundPolicy(delay_s, ROUND_ATTEMPTS, 20_000, GROUP) if delay_s else None
 
     def _on_blocked(self, blocked: int) -> None:
         if self._source is not None:
@@ -233,8 +258,14 @@ class Worker:
             breaker=BreakerPolicy(3, 2.0),
             call_timeout_s=30.0,
         )
-        provider = SimulatedProvider(self._calls, self._around.provider, scenario.slowest_s)
+        provider = SimulatedProvider(self._calls, self._around.provider, scenario.slowest_s, self._die)
         return Guard(provider, policy, self.clock, self._rng(), self._observe)
+
+    def _die(self) -> None:
+        """The task in hand is more than the process can bear."""
+        self._around.faults.hit("a task kills its process")
+        self.process.kill("poison")
+        self._around.faults.on_crash(self.process)
 
     def _rng(self) -> random.Random:
         return random.Random(self.process.world.rng.getrandbits(64))
@@ -244,9 +275,9 @@ class Worker:
         guards = {"simulated": guard}
         outcomes = Outcomes(policy, StoreClient(self._calls, self._around.store), self.clock)
         return Tools(
-            window=DedupWindow(10_000),
+            window=DedupWindow(10_000, self.clock.monotonic),
             pool=pool,
-            work=Work(NoFiles(), guards, self.clock, self._rng(), self._observe, FetchRetries()),
+            work=Work(DroppedFiles(), guards, self.clock, self._rng(), self._observe, FetchRetries()),
             outcomes=outcomes,
             recall=Recall(NoLedger(), outcomes, record_first=self._around.scenario.mode == "at_least_once"),
             settler=settler,
@@ -254,7 +285,7 @@ class Worker:
             guards=guards,
             catalogue=lambda: CATALOGUE,
             defaults=PlanDefaults(1, "simulated"),
-            rounds=Rounds(None, self.clock),
+            rounds=Rounds(self._round_policy(), self.clock),
             room=self._room,
             clock=self.clock,
             observe=self._observe,
@@ -267,3 +298,27 @@ class Worker:
             self.process.world.hits["breaker opened"] += event.state == "open"
         elif isinstance(event, events.TaskCrashed):
             self.loop.failures.append(f"a task crashed: {event}")
+
+
+_RULES = Rules(
+    (Rule("simulated", BUCKET, "dropped/", (".txt",)),),
+    Buckets(frozenset({BUCKET}), "own"),
+    Path("rules.yaml"),
+)
+
+
+def _lives(tools: Tools) -> Callable[[Course], Awaitable[None]]:
+    """The life of a delivery, by the topic that it came from."""
+    of_task = TaskLife(tools).live
+    of_drop = DropLife(
+        DropTools(
+            rules=lambda: _RULES,
+            recent=RecentDrops(10_000),
+            outcomes=tools.outcomes,
+            settler=tools.settler,
+            task_max_bytes=100_000,
+            clock=tools.clock,
+            observe=tools.observe,
+        )
+    ).live
+    return lambda course: (of_drop if course.delivery.topic == DROPS else of_task)(course)

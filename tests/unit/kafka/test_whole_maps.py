@@ -52,6 +52,9 @@ class WholeCommits:
 
     def finish(self, delivery: Delivery) -> None: ...
 
+    def part(self, places: Collection[TopicPartition]) -> None:
+        self.log.append("part")
+
     def leave(self, places: Collection[TopicPartition], held: Held) -> None:
         self.log.append("leave")
 
@@ -191,7 +194,7 @@ def test_a_revoke_tells_who_we_are_before_it_waits_and_drops_after() -> None:
     rig.commits.log.clear()
     rig.port.revoke(0)
     rig.step()
-    assert rig.commits.log == ["renew", "leave", "drop"]
+    assert rig.commits.log == ["renew", "leave", "drop", "part"]
     assert rig.commits.held[-1] == set()
 
 
