@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from llm_service.contract.notification import Drop
+from llm_service.contract.record import Record
+from llm_service.drops.recent import RecentDrops
+from llm_service.drops.task import drop_id
 from llm_service.kafka.exactly_once import ExactlyOnceSettler
 from llm_service.kafka.grouping import Waiting
+from llm_service.kafka.handing_over import HandingOver
 from llm_service.kafka.membership import Membership
 from llm_service.kafka.offset_map import Run
 from llm_service.kafka.port import TopicPartition
-from llm_service.kafka.settling import AtLeastOnceSettler
+from llm_service.kafka.settling import AtLeastOnceSettler, OutcomeTopics
 from llm_service.kafka.settling_loop import SettlingLoop, Told
+from llm_service.kafka.suspects import Suspects
 from llm_service.kafka.tracker import PartitionTracker, Position
+from llm_service.kafka.until_due import UntilDue
 from llm_service.tasks.ports import Delivery, Outcome
 from llm_service.tasks.window import Claimed, DedupWindow, InFlight
 
@@ -157,7 +165,58 @@ def told_before_the_commit() -> Iterator[None]:
         yield
 
 
-CONTROLS: Mapping[str, tuple[Callable[[], Any], str]] = {
+@contextmanager
+def poison_is_never_counted() -> Iterator[None]:
+    """Whoever takes a partition over does not count what may have killed the one before."""
+    with patch.object(Suspects, "raised", lambda self, _, __: self):
+        yield
+
+
+@contextmanager
+def suspects_in_company() -> Iterator[None]:
+    """Suspects run beside all others, whose counts rise with theirs."""
+    with patch.object(HandingOver, "_runs_alone", lambda *_: False):
+        yield
+
+
+@contextmanager
+def round_without_its_message() -> Iterator[None]:
+    """A task that is to go round is settled, and nothing is written to the retry topic."""
+    right = OutcomeTopics.addressed
+
+    def wrong(self: OutcomeTopics, outcome: Outcome) -> list[tuple[str, Record]]:
+        return [(topic, record) for topic, record in right(self, outcome) if topic != self.retry]
+
+    with patch.object(OutcomeTopics, "addressed", wrong):
+        yield
+
+
+@contextmanager
+def back_before_it_is_due() -> Iterator[None]:
+    """Messages of the retry topic are taken as they come."""
+    with patch.object(UntilDue, "keep", lambda *_: False):
+        yield
+
+
+@contextmanager
+def drops_not_remembered() -> Iterator[None]:
+    """Each telling of a drop makes a task."""
+    with patch.object(RecentDrops, "__contains__", lambda *_: False):
+        yield
+
+
+@contextmanager
+def one_task_a_file() -> Iterator[None]:
+    """A file that is dropped again is taken for a drop told again."""
+
+    def wrong(drop: Drop, _: str) -> str:
+        return drop_id(replace(drop, sequencer="0"), "")
+
+    with patch("llm_service.drops.life.drop_id", wrong), patch("llm_service.drops.task.drop_id", wrong):
+        yield
+
+
+CONTROLS: Mapping[str, tuple[Any, ...]] = {
     "highest instead of lowest offset": (highest_instead_of_lowest, "at_least_once"),
     "highest instead of lowest offset, in a transaction": (highest_instead_of_lowest, "exactly_once"),
     "a map that claims too much": (map_that_claims_too_much, "exactly_once"),
@@ -167,7 +226,13 @@ CONTROLS: Mapping[str, tuple[Callable[[], Any], str]] = {
     "no dedup": (no_dedup, "exactly_once"),
     "finished before the acknowledgement": (finished_before_the_acknowledgement, "at_least_once"),
     "counted before the commit": (told_before_the_commit, "exactly_once"),
+    "poison is never counted": (poison_is_never_counted, "exactly_once", "poison"),
+    "suspects run in company": (suspects_in_company, "at_least_once", "poison"),
+    "a round without its message": (round_without_its_message, "exactly_once", "rounds"),
+    "back before it is due": (back_before_it_is_due, "exactly_once", "rounds"),
+    "drops are not remembered": (drops_not_remembered, "exactly_once", "drops"),
+    "one task a file": (one_task_a_file, "at_least_once", "drops"),
 }
-"""Each with the delivery mode in which it does harm."""
+"""Each with the delivery mode in which it does harm, and what has to be there."""
 
 Names: Sequence[str] = tuple(CONTROLS)

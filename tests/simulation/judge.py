@@ -43,6 +43,8 @@ class Watch(Watcher):
         """Repeats that are answered by the one that waits on the retry topic."""
         self.drops = DropWatch(cluster.world)
         self.failures: list[str] = []
+        self._sent_at: dict[Place, float] = {}
+        self._ended_at: dict[Place, float] = {}
         self._due: dict[str, float] = {}
         self._owed: set[Place] = set()
         """FAILED and without a dead letter yet: at least once has one after the other."""
@@ -72,7 +74,7 @@ class Watch(Watcher):
     def _note(self, place: TopicPartition, offset: int, expected: Expected) -> None:
         self.sent[place, offset] = expected
         insort(self._offsets[place], offset)  # a transaction is decided after what was written behind it
-        now = self._cluster.world.now
+        now = self._sent_at[place, offset] = self._cluster.world.now
         self.disturbed[place, offset] += sum(now < at + _ZOMBIE_S for at in self._gone_at[place])
         if expected.statuses or expected.letter:
             self.open.add((place, offset))
@@ -90,8 +92,14 @@ class Watch(Watcher):
         due = self._due.get(task_id)
         if due is None or due < world.now + _TOO_EARLY_S or world.hits["clock jumps"]:
             return
-        if self._exactly and not any(map(self.disturbance, self.by_id[task_id])):
+        if self._exactly and not self._may_read_on(self.by_id[task_id]):
             self._fail(f"I3: {task_id} is worked on at {world.now:.3f} s and is not due before {due:.3f} s")
+
+    def _may_read_on(self, runs: Collection[Place]) -> bool:
+        """Whether a former owner may not know yet that it is none."""
+        since = self._cluster.world.now - _ZOMBIE_S
+        places = {place for run in runs for place, _ in self._of_run(run)}
+        return any(at >= since for place in places for at in self._gone_at[place])
 
     # --- what is written ------------------------------------------------------------------------
 
@@ -152,6 +160,7 @@ class Watch(Watcher):
         for place in self._of_run(run):
             if place in self.open:
                 self.open.discard(place)
+                self._ended_at[place] = self._cluster.world.now
                 return True
         return False
 
@@ -229,14 +238,12 @@ class Watch(Watcher):
         return True
 
     def _is_absorbed(self, place: TopicPartition, offset: int) -> bool:
-        """Whether another message of the id waits on the retry topic: it answers for this one too, which ends in silence."""
-        if place.topic == RETRY:
-            return False
-        expected = self.sent[place, offset]
+        """Whether another message of the id waited on the retry topic and answers for this one, which ends in silence."""
+        expected, sent_at = self.sent[place, offset], self._sent_at[place, offset]
         return any(
-            copy in self.open
+            copy in self.open or self._ended_at.get(copy, -1.0) >= sent_at
             for run in self.by_id[expected.task_id]
-            if run != (place, offset) and self.sent[run].body == expected.body
+            if (place, offset) not in self._of_run(run) and self.sent[run].body == expected.body
             for copy in self.copies.get(run, ())
         )
 

@@ -60,6 +60,8 @@ class ProviderLog:
         self.calls: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         """Calls that ended in an error, or were cut off."""
+        self.refused: Counter[str] = Counter()
+        """Those of which the provider itself said that it has failed: each is one of an attempt's retries."""
         self.in_progress: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.away_until = 0.0
@@ -82,8 +84,8 @@ class SimulatedProvider(PlainProvider):
         self._slowest_s = slowest_s
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        said = request.documents[0].text if request.documents else request.messages[-1].content
-        task, _, wanted = (said or "").rpartition(" answer") if request.documents else said.partition(" ")
+        said = (request.documents[0].text if request.documents else request.messages[-1].content) or ""
+        task, _, wanted = said.rpartition(" ")
         worker = self._calls.process.name
         log = self._log
         log.calls[task] += 1
@@ -99,10 +101,13 @@ class SimulatedProvider(PlainProvider):
             await self._think()
             text = await self._calls.make_async("provider", lambda: self._text(task, wanted))
         except CallFailed as error:
-            raise self._error() from error
+            failure = self._error()
+            log.refused[task] += not isinstance(failure, ProviderRateLimited)
+            raise failure from error
         finally:
             log.in_progress[worker] -= 1
-        if wanted.startswith("flaky") and log.calls[task] <= int(wanted.split()[1]):
+        if wanted.startswith("flaky") and log.calls[task] <= int(wanted.removeprefix("flaky-")):
+            log.refused[task] += 1
             raise ProviderServerError("the stand-in answered 503")
         if wanted.startswith("refuse"):
             raise RequestRejected("the stand-in refuses this task")

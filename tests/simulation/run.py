@@ -137,9 +137,13 @@ class Run:
             )
         self._finish()
         self.failures += self.cluster.complaints
-        self.failures += Verdict(self.cluster, self.watch, self.provider, self.scenario).broken()
+        self.failures += self._verdict().broken()
         for worker in self.workers:
             self.failures += [f"{worker.process.name}: {failure}" for failure in worker.loop.failures]
+
+    def _verdict(self) -> Verdict:
+        kills = self.world.hits["a task kills its process"]
+        return Verdict(self.cluster, self.watch, self.provider, self.scenario, kills)
 
     def _send(self, expected: Expected) -> None:
         topic = self.cluster.topics[expected.topic]

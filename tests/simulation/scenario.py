@@ -122,7 +122,7 @@ def _make(rng: random.Random, kind: str) -> list[tuple[float, Expected]]:
     task_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
     wanted = {"refused": "refuse", "large": "large", "poison": "kill"}.get(kind, "answer")
     if kind == "flaky":
-        wanted = f"flaky {rng.randrange(3, 8)}"
+        wanted = f"flaky-{rng.randrange(3, 8)}"
     body = json.dumps({"messages": [{"role": "user", "content": f"{task_id} {wanted}"}]}).encode()
     key = task_id.encode()
     plain = Expected(task_id, kind, body, key)
@@ -135,16 +135,13 @@ def _make(rng: random.Random, kind: str) -> list[tuple[float, Expected]]:
             return [(0.0, plain), (again, Expected(task_id, kind, other, key))]
         case "flaky":
             return [(again * turn, plain) for turn in range(rng.choice((1, 1, 2)))]
-        case "poison":
+        case "poison" | "refused":
             return [(0.0, replace(plain, statuses=("4",), letter=True))]
-        case "refused":
-            return [(0.0, Expected(task_id, kind, body, key, statuses=("4",), letter=True))]
         case "broken":
-            return [(0.0, Expected(task_id, kind, b"{", key, statuses=("4",), letter=True))]
+            return [(0.0, replace(plain, body=b"{", statuses=("4",), letter=True))]
         case "skipped":
-            return [(0.0, Expected(task_id, kind, body, key, (("status", b"3"),), statuses=()))]
-        case _:
-            return [(0.0, plain)]
+            plain = replace(plain, headers=(("status", b"3"),), statuses=())
+    return [(0.0, plain)]
 
 
 BUCKET = "files"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from llm_service.kafka.suspects import ALONE_FROM
 from tests.simulation.cluster import Cluster
 from tests.simulation.judge import Place, Watch, header, place_of_letter, place_of_run
 from tests.simulation.log import Entry
@@ -18,11 +19,16 @@ _TERMINAL = ("3", "4")
 class Verdict:
     """Yields a sentence for each invariant that does not hold."""
 
-    def __init__(self, cluster: Cluster, watch: Watch, provider: ProviderLog, scenario: Scenario) -> None:
+    def __init__(
+        self, cluster: Cluster, watch: Watch, provider: ProviderLog, scenario: Scenario, kills: int
+    ) -> None:
+        """``kills``: how often a task has killed its process."""
         self._watch = watch
         self._provider = provider
         self._scenario = scenario
         self._exactly = scenario.mode == "exactly_once"
+        # From some deaths on what kills its process runs alone, and harms no other: its later ones excuse nothing.
+        self._poisoned = max(0, kills - ALONE_FROM)
         self._attempts = ROUND_ATTEMPTS if scenario.round_s else 1
         self._terminal: dict[str, list[Entry]] = defaultdict(list)
         self._letters: dict[Place, list[Entry]] = defaultdict(list)
@@ -44,6 +50,7 @@ class Verdict:
             yield from self._of_task(task_id, places)
         yield from self._order()
         yield from self._spent()
+        yield from self._poison()
         for worker, most in sorted(self._provider.most.items()):
             if most > self._scenario.pool:
                 yield f"I6: {worker} had {most} calls in progress with a pool of {self._scenario.pool}"
@@ -74,13 +81,23 @@ class Verdict:
             runs[asked] += len(places) + sum(map(self._watch.disturbance, places))
             tasks[asked].add(task_id)
         for asked, allowed in sorted(runs.items()):
-            failed = self._provider.failed[asked]
-            answered = self._provider.calls[asked] - failed
+            answered = self._provider.calls[asked] - self._provider.failed[asked]
             if answered > allowed:
                 yield f"I7: {asked} was answered {answered} times by the provider, {allowed} are allowed"
             most = allowed * self._attempts * (MAX_RETRIES + 1)
-            if failed > most:
-                yield f"I7: {asked} failed {failed} times, and may {most} times"
+            if self._provider.refused[asked] > most:
+                yield f"I7: {asked} failed {self._provider.refused[asked]} times, {most} are allowed"
+
+    def _poison(self) -> Iterator[str]:
+        """I9: it costs its attempts, and says what it was."""
+        for task_id, places in self._watch.by_id.items():
+            if self._watch.sent[places[0]].kind != "poison":
+                continue
+            if self._provider.calls[task_id] > POISON_TAKEOVERS:
+                yield f"I9: {task_id} has killed {self._provider.calls[task_id]} processes"
+            reasons = {header(letter, "dlq_reason") for place in places for letter in self._letters[place]}
+            if reasons - {"poison"}:
+                yield f"I9: {task_id} ended as {reasons}"
 
     def _repeated(self, task_id: str, told: list[Entry]) -> Iterator[str]:
         """A second event that differs only where the message was not committed when its partition changed hands."""
@@ -109,7 +126,7 @@ class Verdict:
         if unexpected == ["4"] and (
             # Failed as often as the provider may be asked.
             self._provider.failed[expected.asks] >= self._attempts * (MAX_RETRIES + 1)
-            or max(map(self._watch.disturbance, places)) >= POISON_TAKEOVERS
+            or max(map(self._watch.disturbance, places)) >= POISON_TAKEOVERS + self._poisoned
         ):
             unexpected = []
         if unexpected:

@@ -12,8 +12,8 @@ _WITHIN_SEEDS = 300
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_product_that_is_broken_on_purpose_is_found(name: str) -> None:
-    control, mode = CONTROLS[name]
-    wish = Wish(mode=mode)
+    control, mode, *features = CONTROLS[name]
+    wish = Wish(mode=mode, features=tuple(features))
     with control():
         found = next((seed for seed in range(_WITHIN_SEEDS) if run_seed(seed, wish).failures), None)
     assert found is not None, f"{_WITHIN_SEEDS} seeds did not find it"
