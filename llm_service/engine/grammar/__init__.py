@@ -1,0 +1,1 @@
+"""JSON Schema to GBNF, the grammars that llama.cpp holds an answer to."""

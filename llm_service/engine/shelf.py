@@ -1,0 +1,189 @@
+"""Several models by name: loaded when they are asked for, unloaded when they idle or another needs their memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llm_service.engine.engine import Engine, EngineEvent
+from llm_service.engine.frames import Setup
+from llm_service.engine.header import HeaderError, read_header
+from llm_service.engine.requirement import Requirement, context_for, judged, requirement
+from llm_service.errors import ModelNotFound
+from llm_service.resilience.clock import Clock
+from llm_service.resilience.retry import Backoff, RetryPolicy
+
+_SUFFIX = ".gguf"
+# Between two looks at who idles; a part of the shortest time that can be set (10 s).
+_SWEEP_S = 2.0
+# A process that dies at every start is tried again after a second, then two, at most once in half a minute.
+_RESTARTS = RetryPolicy(max_retries=0, initial_delay_s=1.0, max_delay_s=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfPolicy:
+    """How models are kept."""
+
+    folder: Path
+    """Where the files are; a model's name is its file's, without ``.gguf``."""
+    memory_bytes: int
+    """What all loaded models may take together."""
+    context_tokens: int | None
+    """Of each model, for all its answers together; None: what it was trained for."""
+    sequences: int
+    batch_tokens: int
+    threads: int
+    gpu_layers: int
+    cache_type: str
+    max_tokens: int
+    idle_s: float
+    silence_s: float
+
+
+@dataclass(slots=True)
+class _Place:
+    """A model on the shelf."""
+
+    engine: Engine
+    needed: Requirement
+    users: int = 0
+    last_used: float = field(default=0.0)
+
+
+class Shelf:
+    """The models of one folder within one budget of memory."""
+
+    def __init__(
+        self, policy: ShelfPolicy, clock: Clock, rng: random.Random, observe: Callable[[EngineEvent], None]
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._rng = rng
+        self._observe = observe
+        self._places: dict[str, _Place] = {}
+        self._changed = asyncio.Condition()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def names(self) -> list[str]:
+        """The models there are, by name. Raises OSError. Blocks for a moment: the folder is read."""
+        return sorted(path.name.removesuffix(_SUFFIX) for path in self._policy.folder.glob(f"*{_SUFFIX}"))
+
+    @property
+    def loaded(self) -> dict[str, Requirement]:
+        """Models that have their memory now, with what each takes."""
+        return {name: place.needed for name, place in self._places.items()}
+
+    async def check(self, name: str) -> Requirement:
+        """What the model takes, judged from its file. Raises ModelNotFound with what would be needed."""
+        return (await asyncio.to_thread(self._judge, name))[1]
+
+    @asynccontextmanager
+    async def lent(self, name: str) -> AsyncIterator[Engine]:
+        """The model's engine; as long as it is lent it stays loaded. Raises ModelNotFound."""
+        place = await self._taken(name)
+        try:
+            yield place.engine
+        finally:
+            place.users -= 1
+            place.last_used = self._clock.monotonic()
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Unload all."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        for name in list(self._places):
+            await self._places.pop(name).engine.close()
+
+    # --- who is loaded --------------------------------------------------------------------------------
+
+    async def _taken(self, name: str) -> _Place:
+        setup, needed = await asyncio.to_thread(self._judge, name)
+        async with self._changed:
+            while name not in self._places:
+                if not await self._made_room(needed):
+                    # All that is loaded is at work; the caller's deadline bounds the wait.
+                    await self._changed.wait()
+                    continue
+                backoff = Backoff(_RESTARTS, self._rng)
+                engine = Engine(name, setup, self._policy.silence_s, self._clock, backoff, self._observe)
+                self._places[name] = _Place(engine, needed)
+            place = self._places[name]
+            place.users += 1
+            if self._sweeping is None:
+                self._sweeping = asyncio.create_task(self._sweep())
+            return place
+
+    async def _made_room(self, needed: Requirement) -> bool:
+        """Unload what idles, the one used longest ago first, until it fits."""
+        while needed.total > self._policy.memory_bytes - sum(
+            each.needed.total for each in self._places.values()
+        ):
+            idle = [name for name, place in self._places.items() if not place.users]
+            if not idle:
+                return False
+            await self._unload(min(idle, key=lambda name: self._places[name].last_used))
+        return True
+
+    async def _unload(self, name: str) -> None:
+        await self._places.pop(name).engine.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(_SWEEP_S)
+            async with self._changed:
+                too_old = self._clock.monotonic() - self._policy.idle_s
+                for name, place in list(self._places.items()):
+                    if not place.users and place.last_used <= too_old:
+                        await self._unload(name)
+                self._changed.notify_all()
+
+    # --- files ----------------------------------------------------------------------------------------
+
+    def _judge(self, name: str) -> tuple[Setup, Requirement]:
+        policy = self._policy
+        # A name comes with a task: it must be one of those that are there, and leads nowhere else.
+        try:
+            there = self.names()
+        except OSError as error:
+            raise ModelNotFound(
+                f"The models' folder (GGUF_FOLDER) can't be read: {error.strerror}."
+            ) from None
+        if name not in there:
+            shown = ", ".join(there[:20]) or "none"
+            raise ModelNotFound(f"There is no model {name[:100]!r} in GGUF_FOLDER; there are: {shown}.")
+        path = policy.folder / f"{name}{_SUFFIX}"
+        try:
+            header = read_header(path)
+            files = judged(path, header)
+        except HeaderError as error:
+            raise ModelNotFound(f"The model {name} can't be loaded: {error}") from None
+        except OSError as error:
+            raise ModelNotFound(f"The model {name} can't be read: {error.strerror}.") from None
+        context = context_for(header, policy.context_tokens)
+        needed = requirement(header, files, context, policy.batch_tokens, policy.cache_type)
+        if needed.total > policy.memory_bytes:
+            raise ModelNotFound(
+                f"The model {name} needs {needed}, and models may have {policy.memory_bytes // 1_000_000} MB "
+                "(GGUF_MEMORY_MB): allow more, or a smaller GGUF_CONTEXT_TOKENS."
+            )
+        return self._setup(path, context), needed
+
+    def _setup(self, path: Path, context: int) -> Setup:
+        policy = self._policy
+        return Setup(
+            str(path.resolve()),
+            context,
+            policy.sequences,
+            policy.batch_tokens,
+            policy.threads,
+            policy.gpu_layers,
+            policy.cache_type,
+            policy.max_tokens,
+        )
