@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from confluent_kafka import KafkaError
 
@@ -19,23 +19,33 @@ class KafkaNews:
         self.lag: Mapping[tuple[str, int], int] = {}
         """Messages behind the end of each assigned partition (topic, number), by the committed offset."""
         self._committed: dict[tuple[str, int], int] = {}
+        self._gone: set[tuple[str, int]] = set()
+        """Partitions that have left: librdkafka goes on telling the lag that they had then."""
 
     def on_error(self, error: KafkaError) -> None:
         self._observe(events.Trouble("kafka", f"{error.name()}: {error.str()}"))
 
     def on_statistics(self, text: str) -> None:
-        self.lag = _lag(json.loads(text), self._committed)
+        found = _lag(json.loads(text), self._committed)
+        self.lag = {place: lag for place, lag in found.items() if place not in self._gone}
 
     def on_event(self, event: events.Event) -> None:
         """The consumer itself does not hear of offsets that transactions commit, and then tells no lag."""
         match event:
             case events.OffsetsCommitted():
                 self._committed[event.topic, event.partition] = event.offset
+            case events.PartitionsAssigned():
+                self._gone -= self._forgotten(event.topic, event.partitions)
             case events.PartitionsRevoked():
-                for number in event.partitions:
-                    self._committed.pop((event.topic, number), None)
+                self._gone |= self._forgotten(event.topic, event.partitions)
             case _:
                 pass
+
+    def _forgotten(self, topic: str, numbers: Iterable[int]) -> set[tuple[str, int]]:
+        places = {(topic, number) for number in numbers}
+        for place in places:
+            self._committed.pop(place, None)
+        return places
 
 
 def _lag(
