@@ -29,8 +29,8 @@ from tests.chaos.schedule import Strike, schedule
 from tests.chaos.stage import Services, Stage, staged
 from tests.chaos.watcher import Watcher
 
-# A second answer that was under way has come by then.
-_SETTLE_S = 3.0
+# A second answer that was under way has come by then, and librdkafka has told its lag, which it does every 5 s.
+_SETTLE_S = 6.0
 _QUIET_S = 8.0
 _READY_S = 60.0
 _DISMISS_S = stage.DRAIN_S + 12.0

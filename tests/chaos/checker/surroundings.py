@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.chaos.checker.book import Book
@@ -62,7 +62,7 @@ def _rows(book: Book, tables: Mapping[str, list[dict[str, Any]]], finding: Findi
 
 
 def metrics(book: Book) -> Finding:
-    """Counters of the processes that lived to the end against what lies in the topic of each."""
+    """Counters of the processes that lived to the end against what lies in the topic of each, and the lag they tell."""
     finding = Finding("I12", "metrics: the counters say what the topics hold")
     last = {
         line["worker"]: line["series"]
@@ -88,12 +88,25 @@ def metrics(book: Book) -> Finding:
         uncounted += max(0, round(missing))
         if settled > written[worker]:
             finding.blame(f"{worker}: {settled:.0f} settled, {written[worker]} events in the topic")
+    behind = _lag(book, last.values()) if is_finished and not book.plan.shared else {}
+    for name, lag in behind.items():
+        finding.blame(f"{name} is told as {lag:.0f}, where the brokers say that nothing waits")
     finding.numbers = {
         "processes compared": len(last),
         "events of theirs": sum(written[one] for one in last),
         "of transactions of unknown result": uncounted,
     }
     return finding
+
+
+def _lag(book: Book, pages: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """What is told of the tasks topic once all is committed; on the retry topic transactions' markers count."""
+    told: Counter[str] = Counter()
+    for series in pages:
+        for name, value in series.items():
+            if name.startswith("llm_service_lag{") and f'topic="{book.facts["tasks_topic"]}"' in name:
+                told[name] += round(value)
+    return {name: lag for name, lag in told.items() if lag}
 
 
 def _sum(series: Mapping[str, float], begins: str) -> float:

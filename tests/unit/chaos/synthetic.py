@@ -32,6 +32,7 @@ class Recording:
     lives: list[Life] = field(default_factory=list)
     log: str = "service_started\n"
     files_left: list[str] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The ledger's, of ``task_outcomes``."""
     plan: Plan = field(default_factory=lambda: Plan(seed=1, tasks=0, seconds=60.0, partitions=1, workers=1))
@@ -44,6 +45,7 @@ class Recording:
         write_lines(folder / "topic-dead-letters.jsonl", [letter.plain() for letter in self.letters])
         write_lines(folder / "offsets.jsonl", self.samples)
         write_lines(folder / "gigachat.jsonl", self.calls)
+        write_lines(folder / "metrics.jsonl", self.metrics)
         write_lines(folder / "faults.jsonl", [asdict(fault) for fault in self.faults])
         write_lines(folder / "lives.jsonl", [asdict(life) for life in self.lives])
         folded = [{"topic": "status", "partition": 0, "next_offset": len(self.statuses)}]
@@ -65,6 +67,7 @@ class Recording:
             "plan": self.plan.plain(),
             "about": {"command": "./scripts/chaos", "commit": "none"},
             "services": ["Kafka"],
+            "tasks_topic": "tasks",
             "times": {"began": BEGAN, "sent": BEGAN + 30, "answered": BEGAN + 40, "ended": BEGAN + 45},
             "samples": len(self.samples),
             "secrets": [SECRET],
@@ -91,6 +94,12 @@ def healthy(tasks: int = 6) -> Recording:
     recording.samples.append(
         {"at": BEGAN + tasks + 8, "committed": {"0": [tasks, encode_owned(tasks, [], "w1")]}}
     )
+    settled = {'llm_service_tasks_settled_total{status="success"}': float(tasks)}
+    lag = {
+        'llm_service_lag{partition="0",topic="tasks"}': 0.0,
+        'llm_service_lag{partition="0",topic="retry"}': 1.0,
+    }
+    recording.metrics.append({"worker": WORKER, "note": "end", "series": {**settled, **lag}})
     recording.rows = [_row(one) for one in recording.statuses if one.is_terminal]
     return recording
 

@@ -168,6 +168,14 @@ def file_left(recording: Recording) -> None:
     recording.files_left.append("work/llm-service-1/contract.pdf")
 
 
+def counted_too_much(recording: Recording) -> None:
+    recording.metrics[-1]["series"]['llm_service_tasks_settled_total{status="success"}'] += 1
+
+
+def lag_that_is_none(recording: Recording) -> None:
+    recording.metrics[-1]["series"]['llm_service_lag{partition="0",topic="tasks"}'] = 245.0
+
+
 def row_lost(recording: Recording) -> None:
     del recording.rows[0]
 
@@ -204,6 +212,8 @@ def row_without_an_event(recording: Recording) -> None:
         (letter_altered, "I9"),
         (ended_by_itself, "I10"),
         (slow_to_stop, "I10"),
+        (counted_too_much, "I12"),
+        (lag_that_is_none, "I12"),
         (row_lost, "I11"),
         (row_of_another_event, "I11"),
         (row_without_an_event, "I11"),
