@@ -14,6 +14,8 @@ _GONE_S = 2.0
 # Who wakes up, or is cut off, learns that its partitions are gone with its next heartbeat.
 _ZOMBIE_S = 4.0
 _ZOMBIES = {"F4", "F8", "F9", "F10", "F11", "F12", "F13"}
+# A process without a descriptor to spare makes its call again once it has one.
+_CUTS = {*_ZOMBIES, "F28"}
 
 
 def concurrency(book: Book) -> Finding:
@@ -46,6 +48,7 @@ def spend(book: Book) -> Finding:
         for fault in book.faults
         if fault.fault in _ZOMBIES
     ]
+    cuts = [(fault.at, fault.healed_at + _ZOMBIE_S) for fault in book.faults if fault.fault in _CUTS]
     announced = Counter(event.task_id for event in book.statuses if event.header("status") == "2")
     beyond = late = of_zombies = unannounced = 0
     for task_id, calls in book.calls_of.items():
@@ -57,7 +60,7 @@ def spend(book: Book) -> Finding:
         if messages and len(costly) > announced[task_id] * max(message.calls for message in messages):
             # Within one run a call is made again where it was cut, or its worker slept past the call's limit.
             unannounced += 1
-            if not any(_overlaps(call, begin, end) for call in costly for begin, end in zombies):
+            if not any(_overlaps(call, begin, end) for call in costly for begin, end in cuts):
                 finding.blame(
                     f"{task_id}: {len(costly)} calls, {announced[task_id]} times PROCESSING, and none was cut"
                 )
