@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
 
 from tests.acceptance.platform import platform
 from tests.acceptance.scene import mark, new_id, playing
 from tests.acceptance.stage import Stage
+from tests.acceptance.topic_size import limit_messages
 from tests.acceptance.worker import workers
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
@@ -23,14 +21,6 @@ from tests.standins.behaviour import directive
 from tests.standins.process import GigaChatProcess
 
 EXACTLY_ONCE = {"KAFKA_DELIVERY": "exactly_once"}
-
-
-def shrink(bootstrap: str, topic: str) -> None:
-    """Let the topic take 20,000 bytes from now on."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    entry = ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(10)
 
 
 def lags(stage: Stage, partitions: int) -> list[int]:
@@ -121,7 +111,7 @@ async def test_a_result_that_is_too_large_goes_to_the_store_and_the_others_are_n
 ) -> None:
     """The topic takes less than it said at the start, so that only the broker can refuse."""
     async with playing(stage, **EXACTLY_ONCE) as scene:
-        await asyncio.to_thread(shrink, stage.kafka.bootstrap, stage.status)
+        await asyncio.to_thread(limit_messages, stage.kafka.bootstrap, stage.status, 20_000)
         large, small = new_id(), new_id()
         for task_id, words in ((large, "слово " * 6000), (small, "слово")):
             text = mark(task_id) + directive(answer=words)

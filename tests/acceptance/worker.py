@@ -55,11 +55,8 @@ class Worker:
     def wait_ready(self, seconds: float = START_S) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            assert self.process is not None
-            if self.process.poll() is not None:
-                raise AssertionError(
-                    f"the worker ended with {self.process.returncode}:\n{self.output()[-3000:]}"
-                )
+            if not self.running:
+                raise AssertionError(f"the worker ended with {self.returncode}:\n{self.output()[-3000:]}")
             if self.get("/ready")[0] == 200:
                 return
             time.sleep(0.05)
@@ -106,6 +103,11 @@ class Worker:
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self.process.poll() if self.process is not None else None
 
     def output(self) -> str:
         return self.log.read_text("utf-8", "replace")
