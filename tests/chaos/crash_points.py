@@ -303,15 +303,15 @@ def _mine_store(fuse: Fuse) -> None:
 
 
 def _mine_provider(fuse: Fuse) -> None:
-    from llm_service.providers.gigachat_client import GigaChatClient
+    from llm_service.providers.guard import Guard
 
-    chat = GigaChatClient.chat
+    answered = Guard._answer
 
-    async def ask(self: GigaChatClient, asked: Any) -> Any:
+    async def answer(self: Guard, request: Any) -> Any:
         with fuse.around("provider.asked"):
-            return await chat(self, asked)
+            return await answered(self, request)
 
-    GigaChatClient.chat = ask  # type: ignore[method-assign,assignment]
+    Guard._answer = answer  # type: ignore[method-assign]
 
 
 def _mine_ledger(fuse: Fuse) -> None:
