@@ -7,12 +7,13 @@ committed last, which a ``read_uncommitted`` reader is told at once; a producer 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 
+from llm_service.kafka.aside import begun
 from llm_service.kafka.confluent import answers_of
 from llm_service.kafka.offset_map import OffsetMapInvalid, read
 from llm_service.kafka.port import TopicPartition
@@ -22,6 +23,11 @@ from llm_service.kafka.port import TopicPartition
 _PAUSE_S = 3.0
 _ANSWER_S = 2.0
 _END_S = 5.0
+# Of one look and of what it ends: some dead members' transactions, each in the time above. Beyond that the calls do not
+# come back (decision 0016), and the next look is made beside them.
+_LOOK_LIMIT_S = 20.0
+# Each holds a client with its threads. By then the broker has ended the transaction itself.
+_MOST_LEFT_BEHIND = 2
 
 
 class DeadMembers:
@@ -41,7 +47,9 @@ class DeadMembers:
         self._own_id = own_id
         self._trouble = trouble
         self._monotonic = monotonic
-        self._thread: threading.Thread | None = None
+        self._look: Future[None] | None = None
+        self._since = 0.0
+        self._left_behind: list[Future[None]] = []
         self._next: dict[TopicPartition, float] = {}
 
     def overdue(self, places: Collection[TopicPartition]) -> None:
@@ -49,11 +57,27 @@ class DeadMembers:
         now = self._monotonic()
         self._next = {place: self._next.get(place, now) for place in places}
         late = [place for place, due in self._next.items() if now >= due]
-        if not late or (self._thread is not None and self._thread.is_alive()):
+        if not late or self._is_looking(now):
             return
         self._next.update(dict.fromkeys(late, now + _PAUSE_S))
-        self._thread = threading.Thread(target=self._end, args=(late,), name="kafka-dead-member", daemon=True)
-        self._thread.start()
+        self._look, self._since = begun(lambda: self._end(late), "kafka-dead-member"), now
+
+    def _is_looking(self, now: float) -> bool:
+        """Whether the last look is still under way, and may yet come to something."""
+        look = self._look
+        if look is None or look.done():
+            return False
+        if now < self._since + _LOOK_LIMIT_S:
+            return True
+        self._left_behind = [left for left in self._left_behind if not left.done()]
+        if len(self._left_behind) >= _MOST_LEFT_BEHIND:
+            return True
+        self._left_behind.append(look)
+        self._trouble(
+            f"looking for dead members' transactions did not come back from librdkafka within {_LOOK_LIMIT_S:g} s; "
+            "it is left behind, and the next look is made beside it"
+        )
+        return False
 
     def _end(self, places: Collection[TopicPartition]) -> None:
         try:

@@ -10,8 +10,9 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from llm_service.errors import DeliveryError, DependencyUnavailable, PublishFailed
+from llm_service.kafka.bounded_transactions import CALL_LIMIT_S, BoundedTransactions
 from llm_service.kafka.publisher import error_of
-from llm_service.kafka.transaction import Aborted, MessagesRefused, Outgoing, Undecided
+from llm_service.kafka.transaction import Aborted, MessagesRefused, Outgoing, TransactionPort, Undecided
 from llm_service.kafka.transactional_producer import (
     BY_KEY,
     TransactionalProducer,
@@ -69,10 +70,13 @@ class TransactionalSender:
         extra: Mapping[str, str],
         transactional_id: str,
         monotonic: Callable[[], float] = time.monotonic,
+        limit_s: float = CALL_LIMIT_S,
     ) -> None:
-        """``producer``: properties of a plain producer; ``extra``: the deployment's own."""
+        """``producer``: properties of a plain producer; ``extra``: the deployment's own. ``limit_s``: of each call."""
         config = transactional_properties(producer, transactional_id, extra)
-        self._port = TransactionalProducer(config, {}, monotonic)
+        self._port: TransactionPort = BoundedTransactions(
+            lambda: TransactionalProducer(config, {}, monotonic), limit_s
+        )
         self._monotonic = monotonic
 
     def open(self) -> None:
@@ -109,6 +113,9 @@ class PlainSender:
 
     def __init__(self, producer: Mapping[str, object]) -> None:
         self._producer = Producer(dict(producer))
+        timeout_ms = producer.get("message.timeout.ms")
+        # By then each message has been reported, unless librdkafka does not keep its own limit.
+        self._flush_s = (timeout_ms / 1000 if isinstance(timeout_ms, int) else _PATIENCE_S) + _PATIENCE_S
 
     def open(self) -> None:
         """Connects when something is sent."""
@@ -146,7 +153,8 @@ class PlainSender:
                     if isinstance(error, KafkaException)
                     else PublishFailed("the producer's queue is full")
                 )
-        self._producer.flush()
+        if self._producer.flush(self._flush_s):
+            failed.append(PublishFailed(f"Kafka has not said within {self._flush_s:g} s that it took them"))
         if failed:
             worst = failed[0]
             raise DependencyUnavailable(worst.message) if isinstance(worst, PublishFailed) else worst

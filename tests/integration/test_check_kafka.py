@@ -256,7 +256,14 @@ async def test_rights_that_a_user_lacks_are_named(each_kind: Listeners) -> None:
     assert "no right to WRITE" in found.about("topic letters").seen
     assert "no right to READ" in found.about("group here").seen
     assert "the first worker of a new group reads there what was answered" in seen[1]
+    remedy = found.about("topic letters").remedy or ""
+    assert "WRITE and READ on topic letters" in remedy
+    each_kind.allow(LIMITED_USER, AclOperation.WRITE, ResourceType.TOPIC, "letters")
     found = await checked(probe, {**values, "KAFKA_ADOPT": "off"})
+    letters = found.about("topic letters")
+    assert letters.verdict is Verdict.WARNING
+    assert "no right to READ" in letters.seen
+    assert "dlq resume" in letters.seen
     assert len([finding for finding in found.findings if finding.subject == "topic status"]) == 1
 
 

@@ -19,6 +19,7 @@ from llm_service.cli.checking.wording import counted
 from llm_service.container.kafka import connection_config, group_config, topic_names
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka import backlog
+from llm_service.kafka.aside import aside
 from llm_service.kafka.cluster import Astray, Cluster, LoginRefused, Metadata, NotPermitted, Topic
 from llm_service.kafka.handshake import CONSUMER_GROUP_HEARTBEAT, Greeting
 from llm_service.kafka.topics import DEFAULT_STATUS_TOPIC
@@ -29,6 +30,8 @@ from llm_service.settings import Settings
 # A broker answers in milliseconds; two such waits in a row, after connecting, stay within the probe's 8 s.
 _ANSWER_S = 2.5
 _READ_S = 1.5
+# Of librdkafka's calls, together: less than the probe has, so that what did not come back is named.
+_CALLS_S = LIMIT_S - 1.0
 
 
 async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
@@ -76,7 +79,7 @@ class _Look:
         """The cluster, when it lets us in and can be reached where it sends its clients."""
         began = self._clock.monotonic()
         try:
-            metadata = await asyncio.to_thread(self._cluster.metadata)
+            metadata = await aside(self._cluster.metadata, _CALLS_S, "the cluster")
         except LoginRefused as error:
             self._found.failed(
                 "login",
@@ -114,7 +117,7 @@ class _Look:
         name = f"{self._group.group_id}-check"
         port = TransactionalProducer(transactional_properties(self._connection.properties(), name), {})
         try:
-            await asyncio.to_thread(port.open)
+            await aside(port.open, _CALLS_S, "a transaction")
         except DependencyUnavailable as error:
             remedy = (
                 "Do so; or set KAFKA_DELIVERY=at_least_once, where a crash may give a task a second answer."
@@ -122,12 +125,17 @@ class _Look:
             self._found.failed("transactions", error.message, remedy)
         else:
             self._found.ok("transactions", "they can be begun", self._clock.monotonic() - began)
-        finally:
-            await asyncio.to_thread(port.close)
+            # One that did not come back has the producer, and is left behind with it.
+            port.close()
 
     async def _topics(self, metadata: Metadata) -> dict[str, Topic | DependencyUnavailable]:
         roles = roles_of(self._names)
-        topics = await asyncio.to_thread(self._cluster.topics, [role.topic for role in roles])
+        names = [role.topic for role in roles]
+        try:
+            topics = await aside(lambda: self._cluster.topics(names), _CALLS_S, "the topics")
+        except DependencyUnavailable as error:
+            self._found.failed("topics", error.message, "Look at the brokers' log; check again.")
+            return {}
         limit = self._settings.kafka.message_max_bytes
         review = TopicReview(self._names, topics, len(metadata.brokers), limit, self._found)
         for role in roles:
@@ -137,10 +145,11 @@ class _Look:
     async def _group_of(self, tasks: Topic, topics: Topics, metadata: Metadata) -> None:
         review = GroupReview(self._group, tasks, self._found)
         subject = f"group {self._group.group_id}"
+        retry, first = topics.get(self._names.retry or ""), metadata.brokers[0].id
         try:
             behind, broker = await asyncio.gather(
-                asyncio.to_thread(self._backlog, tasks, topics.get(self._names.retry or "")),
-                asyncio.to_thread(self._cluster.broker_config, metadata.brokers[0].id),
+                aside(lambda: self._backlog(tasks, retry), _CALLS_S, "the group"),
+                aside(lambda: self._cluster.broker_config(first), _CALLS_S, "a broker's settings"),
             )
         except NotPermitted as error:
             seen = f"this user may not see it ({error.message})"

@@ -23,6 +23,11 @@ from llm_service.kafka.topics import (
 )
 
 DROPS = "file drops"
+# Whoever has stopped for too many letters reads the word that it is to go on from their topic.
+_WITHOUT_READ = (
+    "a worker that stops for too many letters does not hear of llm-service dlq resume, and the other dlq commands and "
+    "llm-service task can't look at letters"
+)
 Topics = Mapping[str, Topic | DependencyUnavailable]
 
 
@@ -36,11 +41,18 @@ class Role:
     setting: str
     needs: tuple[str, ...]
     """Operations that this service performs on it."""
+    wants: tuple[str, ...] = ()
+    """Operations without which tasks go on, and something else does not."""
+
+    @property
+    def rights(self) -> str:
+        """All of them, for a remedy."""
+        return " and ".join((*self.wants, *self.needs))
 
 
 def roles_of(names: TopicNames) -> tuple[Role, ...]:
     """The topics that the settings name, each once."""
-    others = [Role("dead letters", names.dead_letter, "KAFKA_DLQ_TOPIC", ("WRITE",))]
+    others = [Role("dead letters", names.dead_letter, "KAFKA_DLQ_TOPIC", ("WRITE",), ("READ",))]
     if names.retry is not None:
         others.append(Role("retries", names.retry, "KAFKA_RETRY_TOPIC", ("READ", "WRITE")))
     if names.drops is not None:
@@ -94,7 +106,7 @@ class TopicReview:
     def _hidden(self, role: Role, error: DependencyUnavailable) -> None:
         if isinstance(error, NotPermitted):
             seen = "this user may not see it"
-            remedy = f"Grant DESCRIBE and {' and '.join(role.needs)} on topic {role.topic} to it."
+            remedy = f"Grant DESCRIBE and {role.rights} on topic {role.topic} to it."
             self._found.failed(_subject(role), seen, remedy)
         else:
             remedy = "Look at the brokers' log and at the network between."
@@ -103,11 +115,17 @@ class TopicReview:
     def _may(self, role: Role, topic: Topic) -> None:
         if topic.operations is None:
             return
-        lacking = [operation for operation in role.needs if not {operation, "ALL"} & topic.operations]
-        if lacking:
-            what = " and ".join(lacking)
-            remedy = f"Grant {what} on topic {topic.name} to it (kafka-acls --add)."
-            self._found.failed(_subject(role), f"this user has no right to {what}", remedy)
+        needed, wanted = (
+            [operation for operation in operations if not {operation, "ALL"} & topic.operations]
+            for operations in (role.needs, role.wants)
+        )
+        what = " and ".join((*needed, *wanted))
+        remedy = f"Grant {what} on topic {topic.name} to it (kafka-acls --add)."
+        if needed:
+            self._found.failed(_subject(role), f"this user has no right to {' and '.join(needed)}", remedy)
+        elif wanted:
+            seen = f"this user has no right to {what}: {_WITHOUT_READ}"
+            self._found.warning(_subject(role), seen, remedy)
 
     def _whole(self, role: Role, topic: Topic) -> None:
         subject = _subject(role)
