@@ -8,50 +8,13 @@ what it does slowly it queues.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from llm_service.task_ref import TaskRef, begin_task, current_task, end_task
 
-@dataclass(frozen=True, slots=True)
-class TaskRef:
-    """Which task an event is about."""
-
-    task_id: str
-    trace_id: str
-    topic: str
-    partition: int
-    offset: int
-
-
-class _Work:
-    """The task that some code works on, for all that this code starts; nothing once the task is over."""
-
-    __slots__ = ("task",)
-
-    def __init__(self, task: TaskRef) -> None:
-        self.task: TaskRef | None = task
-
-
-_WORK: ContextVar[_Work | None] = ContextVar("llm_service_work", default=None)
-
-
-def begin_task(task: TaskRef) -> None:
-    """From here on this context, and every one copied from it, works on ``task``: its log lines bear its ids."""
-    _WORK.set(_Work(task))
-
-
-def end_task() -> None:
-    """The task is over, also for what it has started and left behind: a connection kept alive, a child kept warm."""
-    work = _WORK.get()
-    if work is not None:
-        work.task = None
-
-
-def current_task() -> TaskRef | None:
-    """The task that the running code works on."""
-    work = _WORK.get()
-    return None if work is None else work.task
+__all__ = ["TaskRef", "begin_task", "current_task", "end_task"]
+"""Beside the events: whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +123,8 @@ class TaskSettled:
     dead_letter: bool
     cost: float | None = None
     """US dollars, of all calls that the answer took; None where nobody knows."""
+    tried: str = ""
+    """``gigachat:provider_unavailable ollama:success``; empty of a task that had one provider only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +197,18 @@ class ProviderRetried:
     provider: str
     code: str
     delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A provider could not answer a task, and the next of its list is asked."""
+
+    task: TaskRef
+    provider: str
+    model: str
+    code: str
+    reason: str
+    next_provider: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +353,7 @@ Event: TypeAlias = (
     | OutcomeDropped
     | ProviderCalled
     | ProviderRetried
+    | FellBack
     | BreakerChanged
     | PartitionsAssigned
     | PartitionsRevoked

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llm_service.container.drops import load_rules
 from llm_service.container.kafka import connection_config, group_config
-from llm_service.container.providers import configured_providers
+from llm_service.container.providers import configured_fallback, configured_providers
 from llm_service.errors import PromptCatalogueInvalid, SettingsInvalid
 from llm_service.kafka.config import consumer_properties, producer_properties
 from llm_service.kafka.transactional_producer import transactional_properties
@@ -44,10 +44,19 @@ def _prompts_and_providers(settings: Settings) -> Iterator[Problem]:
         configured_providers(settings)
     except SettingsInvalid as error:
         yield Problem(("LLM_PROVIDER",), error.message.partition(": ")[2] or error.message)
+    else:
+        yield from _fallback(settings)
     try:
         Catalogue.load(settings.worker.prompts_file)
     except PromptCatalogueInvalid as error:
         yield Problem(("PROMPTS_FILE",), error.message)
+
+
+def _fallback(settings: Settings) -> Iterator[Problem]:
+    try:
+        configured_fallback(settings)
+    except SettingsInvalid as error:
+        yield Problem(("LLM_FALLBACK",), error.message.partition(": ")[2] or error.message)
 
 
 def _drop_rules(settings: Settings) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import RetryPolicy
 from llm_service.settings import Settings
 from llm_service.settings.clouds import CLOUD_GROUPS
+from llm_service.tasks.plan import Choice
 
 EXTRACTIVE = "extractive"
 _BUILT_IN = frozenset({"gigachat", "ollama", EXTRACTIVE, *CLOUD_GROUPS})
@@ -40,6 +41,20 @@ def configured_providers(settings: Settings) -> list[str]:
             f"LLM_PROVIDER={first}: no such provider is installed and configured; there are: {', '.join(names)}"
         )
     return [first, *(name for name in names if name != first)]
+
+
+def configured_fallback(settings: Settings) -> tuple[Choice, ...]:
+    """What LLM_FALLBACK says. Raises SettingsInvalid for a provider that is not configured."""
+    there = configured_providers(settings)
+    choices = []
+    for item in settings.worker.fallback:
+        name, _, model = item.partition("=")
+        if name.strip().lower() not in there:
+            raise SettingsInvalid(
+                f"LLM_FALLBACK={item}: no such provider is installed and configured; there are: {', '.join(there)}"
+            )
+        choices.append(Choice(name.strip().lower(), model.strip() or None))
+    return tuple(choices)
 
 
 def without_llm(settings: Settings) -> str | None:

@@ -25,7 +25,7 @@ from llm_service.container.kafka import (
 )
 from llm_service.container.ledger import build_ledger_parts
 from llm_service.container.letter_stop import build_letter_stop
-from llm_service.container.providers import EXTRACTIVE, build_guards
+from llm_service.container.providers import EXTRACTIVE, build_guards, configured_fallback
 from llm_service.container.threads import ContextThreads
 from llm_service.container.watch import Check, Watch
 from llm_service.drops.rules import Rules
@@ -232,7 +232,11 @@ class Service:
             progress=sink,
             guards=self.guards,
             catalogue=lambda: self._catalogue,
-            defaults=PlanDefaults(self.settings.worker.default_prompt_id, self.default_provider),
+            defaults=PlanDefaults(
+                self.settings.worker.default_prompt_id,
+                self.default_provider,
+                configured_fallback(self.settings),
+            ),
             rounds=Rounds(self._round_policy(facts), self.clock),
             room=self.room,
             clock=self.clock,

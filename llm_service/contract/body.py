@@ -8,7 +8,7 @@ from typing import TypedDict
 from llm_service.contract import fields as read
 from llm_service.contract.fields import Fields, wrong
 from llm_service.contract.strict_json import loads_text
-from llm_service.contract.task import TaskFile, TaskMessage
+from llm_service.contract.task import TaskChoice, TaskFile, TaskMessage
 from llm_service.errors import InvalidMessage
 
 _ROLES = ("system", "user", "assistant")
@@ -32,6 +32,7 @@ KNOWN_FIELDS = frozenset(
         "files",
         "provider",
         "model",
+        "fallback",
         "parameters",
         "response_format",
         "grammar",
@@ -72,6 +73,15 @@ def read_metadata(body: Fields) -> Mapping[str, object]:
     unknown = {name: value for name, value in body.items() if name not in KNOWN_FIELDS}
     own = _own_metadata(body.get("metadata"))
     return unknown | own if unknown else own
+
+
+def read_fallback(body: Fields) -> tuple[TaskChoice, ...] | None:
+    """Providers, each by its name or as an object with provider and model. Raises InvalidField."""
+    if body.get("fallback") is None:
+        return None
+    return tuple(
+        _choice(item, f"fallback[{index}]") for index, item in enumerate(read.sequence(body, "fallback"))
+    )
 
 
 def read_parameters(body: Fields) -> Mapping[str, object]:
@@ -134,6 +144,15 @@ def _file(item: object, field: str) -> TaskFile:
     if path is None:
         raise wrong(field, expected, item)
     return TaskFile(path, names[0] or names[1], sizes[1] if sizes[0] is None else sizes[0])
+
+
+def _choice(item: object, field: str) -> TaskChoice:
+    if isinstance(item, str) and item:
+        return TaskChoice(item)
+    provider = read.text(item, "provider", f"{field}.") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or provider is None:
+        raise wrong(field, "a provider's name, or an object with provider and model", item)
+    return TaskChoice(provider, read.text(item, "model", f"{field}."))
 
 
 def _message(turn: object, field: str) -> TaskMessage:

@@ -12,6 +12,7 @@ from typing import Final
 from llm_service.contract import fields as read
 from llm_service.contract.body import (
     read_constraints,
+    read_fallback,
     read_metadata,
     read_parameters,
     read_priority,
@@ -130,6 +131,7 @@ class Envelope:
             files=work["files"],
             provider=read.text(body, "provider"),
             model=read.text(body, "model"),
+            fallback=read_fallback(body),
             parameters=read_parameters(body),
             response_format=read.mapping(body, "response_format"),
             grammar=read.text(body, "grammar"),

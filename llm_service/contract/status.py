@@ -63,6 +63,15 @@ class Processing:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A provider that was asked for a task with a list of them, and what came of it: ``success`` or an error's code."""
+
+    provider: str
+    model: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
     """There is an answer: ``text``, or the object at ``result_ref``, ``result_text(text)`` in UTF-8."""
 
@@ -76,6 +85,8 @@ class Success:
     """US dollars."""
     processing_time_ms: int | None = None
     result_ref: str | None = None
+    tried: tuple[Tried, ...] = ()
+    """All that were asked, in their order; empty where the task had one provider only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,7 @@ class Failure:
     provider: str | None = None
     tokens_used: int | None = None
     processing_time_ms: int | None = None
+    tried: tuple[Tried, ...] = ()
 
 
 StatusEvent: TypeAlias = Processing | Success | Failure
@@ -144,7 +156,12 @@ def _success(event: Success, encoding: ResultEncoding) -> dict[str, object]:
         "provider": event.provider,
         "model": event.model,
         "finish_reason": event.finish_reason,
+        "tried": _tried(event.tried),
     }
+
+
+def _tried(tried: tuple[Tried, ...]) -> list[dict[str, str]] | None:
+    return [{"provider": one.provider, "model": one.model, "code": one.code} for one in tried] or None
 
 
 def _result(event: Success, encoding: ResultEncoding) -> object:
@@ -189,6 +206,7 @@ def _failure(event: Failure) -> dict[str, object]:
         },
         "tokens_used": event.tokens_used,
         "processing_time_ms": event.processing_time_ms,
+        "tried": _tried(event.tried),
     }
 
 

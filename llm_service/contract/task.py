@@ -25,6 +25,14 @@ class TaskFile:
     """Bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class TaskChoice:
+    """A provider by its name, and a model of it; None is its default."""
+
+    provider: str
+    model: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What is to be done. An empty text is the same as none; all mappings hold decoded JSON."""
@@ -42,6 +50,8 @@ class Task:
     """``storage_path`` first, then ``files`` in their order."""
     provider: str | None = None
     model: str | None = None
+    fallback: tuple[TaskChoice, ...] | None = None
+    """Who is asked, in this order, where the first can't answer; None is what prompt or configuration say, empty nobody."""
     parameters: Mapping[str, object] = field(default_factory=dict)
     """temperature, top_p: float; max_tokens, seed: int; stop: tuple of str; any other as it came."""
     response_format: Mapping[str, object] | None = None

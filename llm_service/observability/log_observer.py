@@ -60,9 +60,8 @@ class LogObserver:
         match event:
             case events.TaskSettled() | events.TaskSentRound():
                 _task_line(event)
-            case events.BreakerChanged():
-                line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
-                line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
+            case events.FellBack() | events.BreakerChanged() | events.FilesLeft():
+                _provider(event)
             case events.ConnectionChanged():
                 _connection(event)
             case events.PartitionsRevoked() | events.PartitionsAssigned():
@@ -82,9 +81,6 @@ class LogObserver:
                 _consumption(event)
             case events.TaskCrashed() | events.Uncaught():
                 _bug(event)
-            case events.FilesLeft():
-                files = ",".join(event.file_ids)
-                logger.bind(provider=event.provider, files=files).warning("provider_files_left")
             case _:
                 if self._debug:
                     _detail(event)
@@ -96,6 +92,18 @@ class LogObserver:
         if last is None or now - last >= TROUBLE_EVERY_S:
             self._troubled_at[event.component] = now
             logger.bind(component=event.component, reason=event.reason).warning("trouble")
+
+
+def _provider(event: events.FellBack | events.BreakerChanged | events.FilesLeft) -> None:
+    if isinstance(event, events.FellBack):
+        line = logger.bind(**_task(event.task), provider=event.provider, model=event.model)
+        line.bind(code=event.code, reason=event.reason, next=event.next_provider).warning("fell_back")
+    elif isinstance(event, events.BreakerChanged):
+        line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
+        line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
+    else:
+        files = ",".join(event.file_ids)
+        logger.bind(provider=event.provider, files=files).warning("provider_files_left")
 
 
 def _group(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:
@@ -187,6 +195,8 @@ def _settled(event: events.TaskSettled) -> None:
     }
     if event.code != "success" and event.code not in QUOTING_CODES:
         fields_shown["reason"] = event.message
+    if event.tried:
+        fields_shown["tried"] = event.tried
     logger.bind(**fields_shown).info("task_settled")
 
 

@@ -175,6 +175,12 @@ FOLLOWED = (
         query="sum by (provider, code) (rate(llm_service_provider_retries_total[5m]))",
     ),
     Metric(
+        "provider_fallbacks",
+        Kind.COUNTER,
+        "Tasks that a provider could not answer and that went to the next of their list.",
+        (labels.PROVIDER, labels.ERROR_CODE),
+    ),
+    Metric(
         "provider_files_left",
         Kind.COUNTER,
         "Uploaded files that a provider did not delete when asked; the log has their ids.",

@@ -68,6 +68,7 @@ class Metrics:
     provider_call_seconds: Histogram
     provider_first_token_seconds: Histogram
     provider_retries: Counter
+    provider_fallbacks: Counter
     provider_files_left: Counter
     breaker_changes: Counter
     rebalances: Counter

@@ -54,6 +54,7 @@ class MetricsObserver:
             events.TaskReleased: lambda _: self._metrics.tasks_released.inc(),
             events.OutcomeDropped: lambda _: self._metrics.outcomes_dropped.inc(),
             events.ProviderRetried: self._retried,
+            events.FellBack: self._fell_back,
             events.BreakerChanged: self._breaker_changed,
             events.ConnectionChanged: lambda event: self._metrics.connection_up.labels(event.component).set(
                 event.up
@@ -80,6 +81,9 @@ class MetricsObserver:
 
     def _retried(self, event: events.ProviderRetried) -> None:
         self._metrics.provider_retries.labels(self._provider(event.provider), event.code).inc()
+
+    def _fell_back(self, event: events.FellBack) -> None:
+        self._metrics.provider_fallbacks.labels(self._provider(event.provider), event.code).inc()
 
     def _breaker_changed(self, event: events.BreakerChanged) -> None:
         self._metrics.breaker_changes.labels(self._provider(event.provider), event.state).inc()

@@ -33,6 +33,8 @@ class Prompt:
     verdict: VerdictRule | None = None
     provider: str | None = None
     model: str | None = None
+    fallback: tuple[tuple[str, str | None], ...] = ()
+    """Provider and model of those that are asked where the first can't answer."""
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -85,6 +87,7 @@ def _prompt(prompt_id: int, entry: PromptEntry) -> Prompt:
         verdict=None if entry.verdict is None else _rule(entry.verdict),
         provider=entry.provider,
         model=entry.model,
+        fallback=tuple((choice.provider, choice.model) for choice in entry.fallback),
         parameters=MappingProxyType(entry.parameters.model_dump(exclude_unset=True)),
     )
 

@@ -39,6 +39,11 @@ class ParametersEntry(BaseModel):
     seed: int | None = None
 
 
+class ChoiceEntry(_Strict):
+    provider: Text
+    model: Text | None = None
+
+
 class PromptEntry(_Strict):
     name: Text
     user: Text
@@ -47,6 +52,7 @@ class PromptEntry(_Strict):
     verdict: VerdictEntry | None = None
     provider: Text | None = None
     model: Text | None = None
+    fallback: list[ChoiceEntry] = []
     parameters: ParametersEntry = ParametersEntry()
 
     @field_validator("user")

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from llm_service.errors import (
     DeadlineExceeded,
+    ProviderAccountError,
     ProviderError,
     ProviderRateLimited,
     ProviderTimeout,
+    ProviderUnavailable,
 )
 from llm_service.events import Observer, ProviderCalled, ProviderRetried
 from llm_service.providers.ability import refuse_unable
@@ -26,7 +28,7 @@ from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
 from llm_service.resilience.gate import Gate, HealthCheck, Pass, Waiting
-from llm_service.resilience.limits import ConcurrencyLimit
+from llm_service.resilience.limits import ConcurrencyLimit, wait_on
 from llm_service.resilience.retry import Backoff, RetryPolicy, retrying
 from llm_service.resilience.retry_after import bounded
 from llm_service.resilience.shortage import MachineShort, shortage
@@ -59,6 +61,8 @@ class _Asking:
     spent: Callable[[], None]
     queued_at: float
     """Since when it waits for its next call."""
+    hurried: bool = False
+    """Whether it has another provider to go to."""
     after: float = 0.0
     """Seconds before that call, at the earliest."""
     failure: ProviderError | None = None
@@ -123,15 +127,20 @@ class Guard:
         deadline: Deadline,
         waiting: Waiting,
         spent: Callable[[], None] = lambda: None,
+        *,
+        hurried: bool = False,
     ) -> Completion:
         """The provider's answer. ``spent`` is called after each call that may have cost something.
+
+        ``hurried``: another provider would take the task. No outage is waited for then, an account that is refused
+        and a rest that is asked for are not either, and whatever else fails is tried again as often as retries allow.
 
         ``waiting`` gives up the caller's worker slot while inside. When a cancellation leaves it (the deadline
         is one) it must not wait for the slot again. Raises DeadlineExceeded, which ends waits and calls alike,
         and ProviderError: at once when no repetition can help, else the last one when the retries are spent.
         """
         refuse_unable(self.provider.name, self.provider.capabilities, request)
-        asking = _Asking(request, deadline, waiting, spent, self._clock.monotonic())
+        asking = _Asking(request, deadline, waiting, spent, self._clock.monotonic(), hurried)
         async with TimeLimit(self._clock, deadline.at, lambda: self._late(asking.failure)):
             return await self._tried(asking)
 
@@ -140,7 +149,7 @@ class Guard:
         try:
             return await self._made(asking)
         except ProviderError as error:
-            if not error.retryable:
+            if not error.retryable or (hurried_off(error) and asking.hurried):
                 raise
             first: ProviderError | None = error
 
@@ -151,7 +160,12 @@ class Guard:
             if first is not None:
                 failed, first = first, None
                 raise failed
-            return await self._made(asking)
+            try:
+                return await self._made(asking)
+            except ProviderError as error:
+                if asking.hurried and hurried_off(error):
+                    raise _LeftError(error) from None
+                raise
 
         async def put_off(seconds: float) -> None:
             # The gate sleeps it, in one wait with all else that is waited for before a call.
@@ -161,8 +175,17 @@ class Guard:
             asking.failure, asking.queued_at = error, self._clock.monotonic()
             self._observe(ProviderRetried(self.provider.name, error.code, delay_s))
 
-        attempts = retrying(self._policy.retry, sleep=put_off, delay=self._delay, on_retry=on_retry)
-        completion: Completion = await attempts(attempt)
+        attempts = retrying(
+            self._policy.retry,
+            sleep=put_off,
+            delay=self._delay,
+            on_retry=on_retry,
+            hurried=asking.hurried,
+        )
+        try:
+            completion: Completion = await attempts(attempt)
+        except _LeftError as left:
+            raise left.error from None
         return completion
 
     async def close(self) -> None:
@@ -176,7 +199,8 @@ class Guard:
         # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
         if asking.deadline.expired(self._clock):
             raise self._late(asking.failure)
-        entry = await self._gate.enter(asking.waiting, asking.after)
+        unless = self._better_elsewhere if asking.hurried else wait_on
+        entry = await self._gate.enter(asking.waiting, asking.after, unless)
         try:
             completion = await self._call(asking, entry)
         except ProviderError as error:
@@ -255,6 +279,15 @@ class Guard:
         own = 0.0 if self.is_open else self._backoff.delay(failures)
         return max(own, bounded(error.retry_after) or 0.0)
 
+    def _better_elsewhere(self) -> ProviderError | None:
+        """Why a task that has somewhere else to go should go there."""
+        name = self.provider.name
+        if self.is_open:
+            return ProviderUnavailable(f"The provider {name} is left alone: {self.reason}")
+        if (seconds := self._limit.held_for()) > _MOMENT_S:
+            return ProviderRateLimited(f"The provider {name} asks to come in {seconds:.0f} s.")
+        return None
+
     def _late(self, failure: ProviderError | None) -> DeadlineExceeded:
         """Says what the task was waiting for, since "too late" alone tells its reader nothing to do."""
         sentence = f"The task's deadline passed before {self.provider.name} had answered"
@@ -269,6 +302,21 @@ class Guard:
         return ProviderError(
             f"The provider {self.provider.name} failed in a way it does not declare ({what}): a bug in it."
         )
+
+
+class _LeftError(Exception):
+    """Carries an error past tenacity, which would try again."""
+
+    def __init__(self, error: ProviderError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+def hurried_off(error: ProviderError) -> bool:
+    """Whether an error says by itself that the provider won't answer soon: who has another one goes there at once."""
+    if isinstance(error, ProviderAccountError):
+        return True
+    return (bounded(error.retry_after) or 0.0) > _MOMENT_S
 
 
 def _timed(completion: Completion, queue_s: float) -> Completion:

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from llm_service.errors import ProviderTimeout, ServiceError
-from llm_service.resilience.breaker import CLOSED, HALF_OPEN, Breaker, Ticket
+from llm_service.resilience.breaker import CLOSED, HALF_OPEN, OPEN, Breaker, Ticket
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import TimeLimit, is_cancelled
-from llm_service.resilience.limits import ConcurrencyLimit, Permit
+from llm_service.resilience.limits import ConcurrencyLimit, Permit, Unless, wait_on
 
 Waiting: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Gives up the caller's worker slot while inside, and takes it back on leaving."""
@@ -58,8 +58,8 @@ class Gate:
         self._waiters = 0
         self._recovery: asyncio.Task[None] | None = None
 
-    async def enter(self, waiting: Waiting, after: float = 0.0) -> Pass:
-        """A pass, after ``after`` seconds at the earliest. Bounded by the caller's deadline.
+    async def enter(self, waiting: Waiting, after: float = 0.0, unless: Unless = wait_on) -> Pass:
+        """A pass, after ``after`` seconds at the earliest. Bounded by the caller's deadline, and by the error of ``unless``.
 
         The slot may be long in coming back: a pass that a hold or the breaker has outdated meanwhile
         is given back and another one waited for.
@@ -67,7 +67,7 @@ class Gate:
         if after <= 0 and (entry := self._try()) is not None:
             return entry
         while True:
-            entry = await self._enter_outside_the_slot(waiting, after)
+            entry = await self._enter_outside_the_slot(waiting, after, unless)
             if self._breaker.is_current(entry.ticket) and self._limit.is_current(entry.permit):
                 return entry
             self.leave(entry)
@@ -105,24 +105,27 @@ class Gate:
             return None
         return Pass(ticket, permit)
 
-    async def _enter_outside_the_slot(self, waiting: Waiting, after: float) -> Pass:
+    async def _enter_outside_the_slot(self, waiting: Waiting, after: float, unless: Unless) -> Pass:
         entry: Pass | None = None
         try:
             async with waiting():
                 if after > 0:
                     await self._clock.sleep(after)
-                entry = await self._wait()
+                entry = await self._wait(unless)
         except BaseException:  # leaving waiting() may be cancelled too, with the pass in hand
             if entry is not None:
                 self.leave(entry)
             raise
         return entry
 
-    async def _wait(self) -> Pass:
+    async def _wait(self, unless: Unless) -> Pass:
         while True:
             while not self._breaker.admits():
+                if (reason := unless()) is not None:
+                    self._look_once()
+                    raise reason
                 await self._until_changed()
-            entry = self._with_ticket(await self._limit.acquire())
+            entry = self._with_ticket(await self._limit.acquire(unless))
             if entry is not None:
                 return entry
 
@@ -138,11 +141,20 @@ class Gate:
         finally:
             self._waiters -= 1
 
-    async def _recover(self) -> None:
+    def _look_once(self) -> None:
+        """On behalf of those who do not wait: else a provider that everybody passes by would stay open for ever."""
+        idle = self._recovery is None or self._recovery.done()
+        if idle and self._breaker.state == OPEN and self._breaker.opens_in() <= 0:
+            self._recovery = asyncio.create_task(self._recover(at_once=True), name="breaker recovery")
+
+    async def _recover(self, *, at_once: bool = False) -> None:
         """One for all who wait: they make one health check per ``open_s`` together, and only while any waits.
 
-        It is a task of its own, since a waiter that is cancelled must not take the others' check along.
+        It is a task of its own, since a waiter that is cancelled must not take the others' check along. ``at_once``: one
+        check also where nobody waits.
         """
+        if at_once:
+            await self._check_health()
         while self._waiters and self._breaker.state != CLOSED:
             if self._breaker.state == HALF_OPEN:
                 await self._clock.sleep(self._breaker.open_s)

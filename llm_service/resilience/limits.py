@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from llm_service.errors import ProviderError
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import Backoff
+
+Unless: TypeAlias = Callable[[], ProviderError | None]
+"""Why somebody would rather not wait; None while he would."""
+
+
+def wait_on() -> ProviderError | None:
+    """Nothing is better than to wait."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,7 @@ class ConcurrencyLimit:
         self._episode = 0
         self._throttled_in_a_row = 0
         self._held_until = clock.monotonic()
-        self._waiters: OrderedDict[asyncio.Future[Permit], None] = OrderedDict()
+        self._waiters: OrderedDict[asyncio.Future[Permit], Unless] = OrderedDict()
         self._waker: asyncio.Task[None] | None = None
 
     @property
@@ -58,12 +69,17 @@ class ConcurrencyLimit:
         """A permit without waiting, None when none is free or others wait already."""
         return self._take() if not self._waiters and self._has_room() else None
 
-    async def acquire(self) -> Permit:
-        """A permit, in the order of asking. The caller's deadline bounds it; safe to cancel at any moment."""
+    async def acquire(self, unless: Unless = wait_on) -> Permit:
+        """A permit, in the order of asking. The caller's deadline bounds it; safe to cancel at any moment.
+
+        ``unless`` is asked again whenever a hold begins: its error ends the wait.
+        """
         if (permit := self.try_acquire()) is not None:
             return permit
+        if (reason := unless()) is not None:
+            raise reason
         waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = None
+        self._waiters[waiter] = unless
         self._wake_after_hold()
         try:
             return await waiter
@@ -111,6 +127,7 @@ class ConcurrencyLimit:
         self._episode += 1
         self._allowed = 1
         self._held_until = moment
+        self._release_impatient()
         self._wake_after_hold()
 
     async def close(self) -> None:
@@ -133,6 +150,13 @@ class ConcurrencyLimit:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():  # a cancelled one may not have run yet to take itself out
                 waiter.set_result(self._take())
+
+    def _release_impatient(self) -> None:
+        for waiter, unless in list(self._waiters.items()):
+            reason = unless()
+            if reason is not None and not waiter.done():
+                del self._waiters[waiter]
+                waiter.set_exception(reason)
 
     def _wake_after_hold(self) -> None:
         """See to it that somebody grants when the hold ends; outside a hold every release does."""

@@ -56,11 +56,12 @@ class Backoff:
 class _SpentAll:
     """Stops when the failures that may have cost something are more than the retries allowed."""
 
-    def __init__(self, max_retries: int) -> None:
+    def __init__(self, max_retries: int, *, hurried: bool) -> None:
         self._left = max_retries
+        self._hurried = hurried
 
     def __call__(self, state: RetryCallState) -> bool:
-        if _failure(state).spent:
+        if self._hurried or _failure(state).spent:
             self._left -= 1
         return self._left < 0
 
@@ -71,11 +72,13 @@ def retrying(
     sleep: Callable[[float], Awaitable[None]],
     delay: Callable[[ProviderError, int], float],
     on_retry: Callable[[ProviderError, float], None],
+    hurried: bool = False,
 ) -> AsyncRetrying:
     """What runs one call and repeats it while its error is retryable; the last error is raised as it is.
 
     A spent failure counts against ``policy.max_retries``; one that is not spent is an outage and never does:
-    only the caller's deadline ends it. ``delay(error, failures)`` gives the seconds before the next attempt
+    only the caller's deadline ends it, unless the caller is ``hurried``: then each failure counts.
+    ``delay(error, failures)`` gives the seconds before the next attempt
     and ``on_retry`` hears of each. For one call only: it counts.
     """
 
@@ -84,7 +87,7 @@ def retrying(
 
     return AsyncRetrying(
         sleep=sleep,
-        stop=_SpentAll(policy.max_retries),
+        stop=_SpentAll(policy.max_retries, hurried=hurried),
         wait=lambda state: delay(_failure(state), state.attempt_number),
         retry=_is_retryable,
         before_sleep=before_sleep,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llm_service.settings.group import Group, Lowered
+from llm_service.settings.group import CommaList, Group, Lowered
 from llm_service.settings.problem import Problem
 
 
@@ -98,6 +98,14 @@ class WorkerSettings(Group):
         validation_alias="LLM_PROVIDER",
         description="Provider for tasks and prompts that name none; unset: GigaChat, else Ollama, else a cloud, else "
         "extractive, whichever is configured.",
+    )
+    fallback: CommaList = Field(
+        default=(),
+        validation_alias="LLM_FALLBACK",
+        description="Who is asked, in this order, where the provider of LLM_PROVIDER can't answer: names with commas "
+        "between them, each with a model of its own or without (openrouter=qwen/qwen3-32b,ollama). For tasks and prompts "
+        "that name no provider.",
+        json_schema_extra={"expected": "providers by name, or provider=model, with commas between them"},
     )
     priority_aging_s: float = Field(
         default=30.0,

@@ -13,6 +13,7 @@ from llm_service.resilience.deadline import Deadline
 from llm_service.resilience.shortage import MachineShort, shortage
 from llm_service.tasks.course import Stage
 from llm_service.tasks.ending import failed, succeeded
+from llm_service.tasks.fallback import Fallback
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.patience import Patience
 from llm_service.tasks.plan import Plan, make_plan
@@ -50,14 +51,16 @@ class Attempts:
             provider = plan.provider
             answer = await self._answer(case, task, plan)
             case.course.stage = Stage.DECIDED
-            success = succeeded(answer, plan, self._elapsed_ms(began))
+            success = succeeded(answer, plan, self._elapsed_ms(began), case.course.tried)
             return await self._tools.outcomes.success(case.delivery, case.who, success)
         except SentRound as sent:
             failure = failed(sent.cause, provider, self._elapsed_ms(began))
             has_spent = case.course.has_spent
             going = self._tools.rounds.waiting(case.delivery, sent.cause, has_spent=has_spent)
         except ServiceError as error:
-            failure = failed(error, provider, self._elapsed_ms(began))
+            tried = case.course.tried
+            asked_last = tried[-1].provider if tried else provider
+            failure = failed(error, asked_last, self._elapsed_ms(began), tried)
             if isinstance(task, Task):
                 going = self._tools.rounds.after(case.delivery, task, error)
         except Exception as bug:
@@ -88,13 +91,16 @@ class Attempts:
             raise DeadlineExceeded(f"the deadline {task.deadline_at} had passed when the task was read")
         async with _backstop(deadline).limit(clock):
             patience = self._patience(case, task, plan, deadline)
-            await patience.until_ready()
+            fallback = Fallback(self._tools, case, task, plan, deadline)
+            if fallback.all_away:
+                await patience.until_ready()
             async with self._tools.pool.slot(case.delivery.received_at, task.priority) as slot:
                 pause = partial(patience.pause, slot)
-                await patience.while_open(pause)
+                if fallback.all_away:
+                    await patience.while_open(pause)
                 case.course.stage = Stage.WORKING
                 await self._announce(case, plan, pause)
-                return await self._tools.work.do(task, case.ref, plan, deadline, pause, case.course.spend)
+                return await fallback.answer(pause)
 
     def _patience(self, case: Case, task: Task, plan: Plan, deadline: Deadline) -> Patience:
         tools, course = self._tools, case.course

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 
+from llm_service.contract.status import Tried
 from llm_service.tasks.ports import Delivery
 
 
@@ -22,13 +23,16 @@ class Stage(Enum):
 class Course:
     """The stage of one delivery; the life of the task moves it."""
 
-    __slots__ = ("delivery", "has_spent", "stage")
+    __slots__ = ("delivery", "has_spent", "stage", "tried")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.stage = Stage.WAITING
         self.has_spent = False
         """Whether a call was made for it that may have cost something."""
+
+        self.tried: list[Tried] = []
+        """The providers that were asked for it, in their order."""
 
     def spend(self) -> None:
         self.has_spent = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llm_service import events
-from llm_service.contract.status import Failure, Status, Success
+from llm_service.contract.status import Failure, Status, Success, Tried
 from llm_service.errors import AnswerError, IdConflict, ServiceError
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.plan import Plan
@@ -12,21 +14,24 @@ from llm_service.tasks.rounds import Going
 from llm_service.tasks.work import Answer
 
 
-def succeeded(answer: Answer, plan: Plan, elapsed_ms: int) -> Success:
+def succeeded(answer: Answer, plan: Plan, elapsed_ms: int, tried: Sequence[Tried] = ()) -> Success:
     """The event of an answer that holds."""
     return Success(
         text=answer.text,
-        provider=plan.provider,
+        provider=tried[-1].provider if tried else plan.provider,
         model=answer.completion.model,
         finish_reason=answer.completion.finish_reason.value,
         prompt_tokens=answer.usage.prompt_tokens,
         completion_tokens=answer.usage.completion_tokens,
         cost=answer.cost,
         processing_time_ms=elapsed_ms,
+        tried=tuple(tried),
     )
 
 
-def failed(error: ServiceError, provider: str | None, elapsed_ms: int) -> Failure:
+def failed(
+    error: ServiceError, provider: str | None, elapsed_ms: int, tried: Sequence[Tried] = ()
+) -> Failure:
     """The event of an error that ends the task."""
     return Failure(
         code=error.code,
@@ -35,6 +40,7 @@ def failed(error: ServiceError, provider: str | None, elapsed_ms: int) -> Failur
         provider=provider,
         tokens_used=error.tokens_used if isinstance(error, AnswerError) else None,
         processing_time_ms=elapsed_ms,
+        tried=tuple(tried),
     )
 
 
@@ -59,12 +65,17 @@ def settled(
             event.completion_tokens,
             has_letter,
             event.cost,
+            _shown(event),
         )
     code, message = (event.code, event.message) if event is not None else (IdConflict.code, "")
     provider = (event.provider if event is not None else None) or ""
     return events.TaskSettled(
-        ref, Status.FAILED, code, message, provider, "", seconds, None, None, has_letter
+        ref, Status.FAILED, code, message, provider, "", seconds, None, None, has_letter, None, _shown(event)
     )
+
+
+def _shown(event: Failure | Success | None) -> str:
+    return " ".join(f"{one.provider}:{one.code}" for one in event.tried) if event is not None else ""
 
 
 def _sent_round(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llm_service.contract.task import Task
@@ -19,11 +19,21 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A provider, and a model of it; None is its default."""
+
+    provider: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanDefaults:
     """What a task gets that does not say otherwise."""
 
     prompt_id: int
     provider: str
+    fallback: tuple[Choice, ...] = ()
+    """For tasks that leave the provider to the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,17 @@ class Plan:
     schema: JsonObject | None
     grammar: str | None
     verdict: VerdictRule | None
+    fallback: tuple[Choice, ...] = ()
+    """Who is asked, in this order, where the first can't answer."""
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All that may answer, the first one first."""
+        return Choice(self.provider, self.model), *self.fallback
+
+    def by(self, choice: Choice) -> Plan:
+        """The same asked of another."""
+        return replace(self, provider=choice.provider, model=choice.model)
 
 
 def make_plan(
@@ -59,6 +80,7 @@ def make_plan(
         schema=_schema(task, prompt),
         grammar=task.grammar,
         verdict=prompt.verdict if prompt is not None else None,
+        fallback=_fallback(task, prompt, provider, providers, defaults),
     )
 
 
@@ -71,15 +93,34 @@ def _prompt(task: Task, catalogue: Catalogue, defaults: PlanDefaults) -> Prompt 
 
 def _provider(task: Task, prompt: Prompt | None, providers: Collection[str], defaults: PlanDefaults) -> str:
     if task.provider is not None and task.provider != AUTO:
-        if task.provider not in providers:
-            known = ", ".join(sorted(providers))
-            raise ProviderUnknown(
-                f"the provider {task.provider[:60]!r} is not configured here; configured are: {known}"
-            )
-        return task.provider
+        return _known(task.provider, providers)
     if prompt is not None and prompt.provider in providers and prompt.provider is not None:
         return prompt.provider
     return defaults.provider
+
+
+def _fallback(
+    task: Task, prompt: Prompt | None, first: str, providers: Collection[str], defaults: PlanDefaults
+) -> tuple[Choice, ...]:
+    """The task's own list; without one, that of whoever named the provider.
+
+    A task or prompt that names a provider and no list means that one: its documents go to nobody else. A name of the
+    task's that is not configured is refused; one of the catalogue's is left out, as it is for the first.
+    """
+    if task.fallback is not None:
+        return tuple(Choice(_known(choice.provider, providers), choice.model) for choice in task.fallback)
+    if task.provider not in (None, AUTO):
+        return ()
+    if prompt is not None and (prompt.fallback or prompt.provider == first):
+        return tuple(Choice(name, model) for name, model in prompt.fallback if name in providers)
+    return defaults.fallback
+
+
+def _known(provider: str, providers: Collection[str]) -> str:
+    if provider in providers:
+        return provider
+    known = ", ".join(sorted(providers))
+    raise ProviderUnknown(f"the provider {provider[:60]!r} is not configured here; configured are: {known}")
 
 
 def _prompt_model(prompt: Prompt | None, provider: str) -> str | None:

@@ -92,10 +92,13 @@ class Work:
         deadline: Deadline,
         pause: Pause,
         spent: Callable[[], None] = lambda: None,
+        *,
+        hurried: bool = False,
     ) -> Answer:
         """Answer the task. Every wait for something outside happens inside ``pause()``, without a worker slot.
 
-        ``spent`` is called after each call of the provider that may have cost something.
+        ``spent`` is called after each call of the provider that may have cost something; ``hurried`` says that
+        another provider would take the task.
 
         Raises FileError, ProviderError, AnswerError, DeadlineExceeded.
         """
@@ -115,7 +118,9 @@ class Work:
                 nonce=f"{self._rng.getrandbits(64):016x}",
             )
             with self._stage(ref, "provider"):
-                return await self._ask(partial(guard.complete, spent=spent), request, plan, deadline, pause)
+                return await self._ask(
+                    partial(guard.complete, spent=spent, hurried=hurried), request, plan, deadline, pause
+                )
 
     # --- files ----------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ NEVER_SEEN = {
     "outcomes_dropped": "takes a partition that is lost while its outcome is being published; test_overlap has those",
     "consumer_silence_seconds": "too small to be told from 0 by a worker that is well",
     "ledger_fold_lag": "the same; the unit tests of the metrics have one that is behind",
+    "provider_fallbacks": "takes a list of providers; asserted in test_failover",
     "cost_dollars": "takes a provider with a price; asserted in test_failover",
     "drop_tasks": "takes a bucket's notifications; asserted in test_drops",
     "drops_skipped": "the same",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.contract.task import Task, TaskFile, TaskMessage
+from llm_service.contract.task import Task, TaskChoice, TaskFile, TaskMessage
 from llm_service.errors import InvalidField, PromptUnknown, ProviderUnknown
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.protocol import Message
-from llm_service.tasks.plan import Plan, PlanDefaults, make_plan
+from llm_service.tasks.plan import Choice, Plan, PlanDefaults, make_plan
 from tests.manual_clock import START
 
 PROMPTS = """
@@ -22,6 +22,7 @@ prompts:
     user: "Сделай сводку. Файлы: {{filenames}}. Язык: {{language}}, отдел: {{metadata.отдел}}."
     provider: other
     model: other-1
+    fallback: [{provider: model, model: big}, {provider: gone}]
     parameters: {temperature: 0.2, max_tokens: 100}
   2:
     name: Поля
@@ -29,6 +30,9 @@ prompts:
     response_schema: {type: object, required: [a]}
     verdict: {field: Статус}
 """
+
+
+CONFIGURED = (Choice("other", "configured"),)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 def plan(catalogue: Catalogue, *, providers: tuple[str, ...] = ("model", "other"), **task: object) -> Plan:
     asked = Task(task_id="id", trace_id="trace", **task)  # type: ignore[arg-type]
-    return make_plan(asked, catalogue, providers, PlanDefaults(2, "model"), START)
+    return make_plan(asked, catalogue, providers, PlanDefaults(2, "model", CONFIGURED), START)
 
 
 def test_the_catalogues_prompt_with_its_provider_model_and_parameters(catalogue: Catalogue) -> None:
@@ -144,3 +148,15 @@ def test_a_schema_is_read_in_every_form_that_is_met(
 def test_a_schema_that_is_none_is_refused_before_anything_is_spent(catalogue: Catalogue) -> None:
     with pytest.raises(InvalidField, match="response_format"):
         plan(catalogue, text="x", response_format={"type": "Objekt"})
+
+
+def test_who_names_a_provider_says_who_is_asked_after_it(catalogue: Catalogue) -> None:
+    of_prompt = (Choice("model", "big"),)
+    assert plan(catalogue, prompt_id=1).fallback == of_prompt, "those that are not configured are left out"
+    assert plan(catalogue, prompt_id=2).fallback == CONFIGURED
+    assert plan(catalogue, prompt_id=2, provider="auto").fallback == CONFIGURED
+    assert plan(catalogue, prompt_id=2, provider="model").fallback == (), "its documents go to nobody else"
+    assert plan(catalogue, prompt_id=1, fallback=()).fallback == ()
+    own = plan(catalogue, prompt_id=1, fallback=(TaskChoice("other", "m"), TaskChoice("model")))
+    assert own.fallback == (Choice("other", "m"), Choice("model"))
+    assert own.choices[0] == Choice("other", "other-1")
