@@ -11,6 +11,7 @@ from llm_service.errors import SettingsInvalid
 from llm_service.providers import registry
 from llm_service.providers.gigachat_options import concurrency_for_scope
 from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.providers.reading import Pace
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import RetryPolicy
@@ -83,6 +84,7 @@ def build_guards(
             ),
             breaker=BreakerPolicy(settings.breaker.failure_threshold, settings.breaker.timeout_s),
             call_timeout_s=settings.retry.call_timeout_s,
+            pace=Pace(settings.retry.slowest_pace),
         )
         guards[name] = Guard(registry.build(name, context), policy, clock, rng, observe)
     return guards

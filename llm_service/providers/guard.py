@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from llm_service.errors import (
     DeadlineExceeded,
@@ -23,7 +23,7 @@ from llm_service.errors import (
 from llm_service.events import Observer, ProviderCalled, ProviderRetried
 from llm_service.providers.ability import refuse_unable
 from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
-from llm_service.providers.reading import whole
+from llm_service.providers.reading import Pace, paced, whole
 from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
@@ -49,6 +49,8 @@ class GuardPolicy:
     """The whole of one call, from its start to the last byte."""
     health_timeout_s: float = 5.0
     """One health check; a provider that takes longer for a free call is not back."""
+    pace: Pace = field(default_factory=Pace)
+    """The least that an answer must come with."""
 
 
 @dataclass(slots=True)
@@ -260,7 +262,8 @@ class Guard:
         """Read as a stream where that is possible: a long answer shows all the time that it is being written."""
         if not self.provider.capabilities.streaming:
             return await self.provider.complete(request)
-        return await whole(self.provider.stream(request), self.provider.name)
+        stream = paced(self.provider.stream(request), self.provider.name, self._policy.pace, self._clock)
+        return await whole(stream, self.provider.name)
 
     def _learn(self, error: ProviderError, entry: Pass) -> None:
         if error.trips:

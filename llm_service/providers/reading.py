@@ -1,12 +1,26 @@
-"""Reading a stream to its end: only a whole answer counts."""
+"""Reading a stream to its end: only a whole answer counts, and one that crawls is given up."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from llm_service.errors import ProviderStreamCut
-from llm_service.providers.protocol import Completion, StreamPart
+from llm_service.errors import ProviderStreamCut, ProviderTimeout
+from llm_service.providers.protocol import Completion, Delta, StreamPart
+from llm_service.resilience.clock import Clock
+
+CHARS_A_TOKEN = 4
+"""Of English; a token of Russian has 2 to 3. A piece counts as one token at least, as Ollama and most clouds send them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The least that an answer must come with: tokens a second, over any ``window_s`` since its first piece. 0: no floor."""
+
+    tokens_per_s: float = 0.0
+    window_s: float = 30.0
 
 
 async def whole(stream: AsyncGenerator[StreamPart, None], provider: str) -> Completion:
@@ -16,3 +30,43 @@ async def whole(stream: AsyncGenerator[StreamPart, None], provider: str) -> Comp
             if isinstance(part, Completion):
                 return part
     raise ProviderStreamCut(f"{provider}'s answer ended without its end marker.")
+
+
+async def paced(
+    stream: AsyncGenerator[StreamPart, None], provider: str, pace: Pace, clock: Clock
+) -> AsyncGenerator[StreamPart, None]:
+    """The same stream. Raises ProviderTimeout as soon as it is slower than the pace.
+
+    Silence has a limit of its own; this is for an answer that drips, each piece in time and the whole never.
+    """
+    measure = _Measure(pace)
+    async with aclosing(stream):
+        async for part in stream:
+            if isinstance(part, Delta) and measure.is_too_slow(clock.monotonic(), part.text):
+                raise ProviderTimeout(
+                    f"{provider} writes its answer with less than {pace.tokens_per_s:g} tokens a second."
+                )
+            yield part
+
+
+class _Measure:
+    """Tokens of the last ``window_s``."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._came: deque[tuple[float, float]] = deque()
+        self._tokens = 0.0
+        self._began: float | None = None
+
+    def is_too_slow(self, now: float, text: str) -> bool:
+        """Take a piece; whether what came in the last window, it included, is below the pace."""
+        if self._began is None:
+            self._began = now
+        tokens = max(1.0, len(text) / CHARS_A_TOKEN)
+        self._came.append((now, tokens))
+        self._tokens += tokens
+        if self._pace.tokens_per_s <= 0 or now - self._began < self._pace.window_s:
+            return False
+        while self._came[0][0] <= now - self._pace.window_s:
+            self._tokens -= self._came.popleft()[1]
+        return self._tokens < self._pace.tokens_per_s * self._pace.window_s

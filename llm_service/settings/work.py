@@ -183,6 +183,16 @@ class RetrySettings(Group):
         description="Seconds one call may take as a whole.",
     )
 
+    slowest_pace: float = Field(
+        # A large model on a CPU writes one token in a second; a tenth of a sentence in half a minute is a fault.
+        default=0.2,
+        validation_alias="LLM_MIN_TOKENS_PER_SECOND",
+        ge=0,
+        le=1000,
+        description="Slowest answer: one that comes with fewer tokens a second, over 30 s, is given up and asked for again; "
+        "0 waits for any.",
+    )
+
     def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if self.initial_delay_s > self.max_delay_s:
             yield Problem(
