@@ -107,6 +107,15 @@ class FileLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsAltered:
+    """The model gets other text than was sent: ``hidden`` characters shown by number, ``cut_chars`` left out."""
+
+    task: TaskRef
+    hidden: int = 0
+    cut_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSettled:
     """The outcome of the task is durable. ``code`` is ``success`` or the error's code."""
 
@@ -345,6 +354,7 @@ Event: TypeAlias = (
     | TaskStarted
     | StageFinished
     | FileLoaded
+    | DocumentsAltered
     | TaskSettled
     | TaskSentRound
     | TaskCameBack

@@ -40,6 +40,7 @@ KNOWN_FIELDS = frozenset(
         "priority",
         "deadline_at",
         "max_attempts",
+        "truncate",
         "callback_url",
         "source",
         "metadata",

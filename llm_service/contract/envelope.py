@@ -139,6 +139,7 @@ class Envelope:
             priority=read_priority(body),
             deadline_at=read.instant(body, "deadline_at"),
             max_attempts=read.integer(body, "max_attempts", least=1),
+            truncate=bool(read.boolean(body, "truncate")),
             callback_url=read.text(body, "callback_url"),
             source=read.text(body, "source") or self._header("ce_source"),
             metadata=metadata,

@@ -65,6 +65,8 @@ class Task:
     deadline_at: datetime | None = None
     """Aware, in UTC."""
     max_attempts: int | None = None
+    truncate: bool = False
+    """Whether documents may be cut where they are too long for the model; else the task is refused."""
     callback_url: str | None = None
     source: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)

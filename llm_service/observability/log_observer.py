@@ -60,7 +60,7 @@ class LogObserver:
         match event:
             case events.TaskSettled() | events.TaskSentRound():
                 _task_line(event)
-            case events.FellBack() | events.BreakerChanged() | events.FilesLeft():
+            case events.FellBack() | events.BreakerChanged() | events.FilesLeft() | events.DocumentsAltered():
                 _provider(event)
             case events.ConnectionChanged():
                 _connection(event)
@@ -94,13 +94,19 @@ class LogObserver:
             logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _provider(event: events.FellBack | events.BreakerChanged | events.FilesLeft) -> None:
+def _provider(
+    event: events.FellBack | events.BreakerChanged | events.FilesLeft | events.DocumentsAltered,
+) -> None:
+    """What a provider did, or what it was given."""
     if isinstance(event, events.FellBack):
         line = logger.bind(**_task(event.task), provider=event.provider, model=event.model)
         line.bind(code=event.code, reason=event.reason, next=event.next_provider).warning("fell_back")
     elif isinstance(event, events.BreakerChanged):
         line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
         line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
+    elif isinstance(event, events.DocumentsAltered):
+        line = logger.bind(**_task(event.task), hidden=event.hidden, cut_chars=event.cut_chars)
+        line.warning("documents_altered")
     else:
         files = ",".join(event.file_ids)
         logger.bind(provider=event.provider, files=files).warning("provider_files_left")

@@ -54,7 +54,12 @@ def _fold(question: str, documents: Sequence[Document], mark: str) -> str:
 
 
 def _delimited(document: Document, mark: str) -> str:
-    return f"<<< document {mark} {_name(document)} >>>\n{document.text}\n<<< end of document {mark} >>>"
+    flag = (
+        f", {document.hidden} characters in it can't be seen and are shown as [hidden ...]"
+        if document.hidden
+        else ""
+    )
+    return f"<<< document {mark} {_name(document)}{flag} >>>\n{document.text}\n<<< end of document {mark} >>>"
 
 
 def _name(document: Document) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from llm_service.errors import ContextTooLong
+from llm_service.providers.context import ContextExceeded
 from llm_service.providers.context_need import ContextNeed
 
 SMALLEST = 4096
@@ -36,14 +36,16 @@ class ModelFacts:
 def context_sizes(need: ContextNeed, model: str, facts: ModelFacts, configured: int) -> tuple[int, ...]:
     """``num_ctx`` to ask with, and a larger one should the server find the prompt longer than estimated.
 
-    Raises ContextTooLong before any call when even the estimate does not fit.
+    Raises ContextExceeded before any call when even the estimate does not fit.
     """
     most = min(configured, facts.context_tokens or configured)
     if need.estimate > most:
         source = "the model's own length" if most < configured else "OLLAMA_NUM_CTX_MAX"
-        raise ContextTooLong(
+        raise ContextExceeded(
             f"The prompt and the answer need about {need.estimate} tokens, and {model!r} has a context of {most} "
-            f"({source}); send less text or choose another model."
+            f"({source}); send less text or choose another model.",
+            needed_tokens=need.estimate,
+            context_tokens=most,
         )
     first, last = _doubled(need.estimate, most), _doubled(need.most, most)
     return (first,) if first == last else (first, last)

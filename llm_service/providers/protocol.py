@@ -49,6 +49,8 @@ class Document:
     text: str | None = None
     path: Path | None = None
     size: int = 0
+    hidden: int = 0
+    """Characters of the text that nobody sees: it shows their numbers instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
@@ -16,6 +17,7 @@ from llm_service.errors import (
     AnswerSchemaMismatch,
     AnswerTruncated,
     ContentFiltered,
+    ContextTooLong,
     FileError,
     StoreUnavailable,
     VerdictFailed,
@@ -23,6 +25,7 @@ from llm_service.errors import (
 from llm_service.files.store import LocalFile
 from llm_service.prompts import verdict
 from llm_service.prompts.answer import check_answer, extract_json, repair_turn
+from llm_service.prompts.hidden import made_visible
 from llm_service.providers.guard import Guard
 from llm_service.providers.protocol import (
     Capabilities,
@@ -36,10 +39,14 @@ from llm_service.providers.protocol import (
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
 from llm_service.resilience.shortage import shortage
+from llm_service.tasks import fitting
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Files
 
 T = TypeVar("T")
+# By half each, where nobody says how much is too much: to a thirtieth of what the task brought.
+_CUTS = 5
+_QUICK_CHARS = 20_000
 Pause = Callable[[], AbstractAsyncContextManager[None]]
 _Complete = Callable[[CompletionRequest, Deadline, Pause], Awaitable[Completion]]
 
@@ -110,7 +117,7 @@ class Work:
             ]
             request = CompletionRequest(
                 messages=plan.messages,
-                documents=(*documents, *plan.texts),
+                documents=(*documents, *[await self._seen(text, ref) for text in plan.texts]),
                 model=plan.model,
                 parameters=plan.parameters,
                 response_schema=plan.schema,
@@ -118,9 +125,9 @@ class Work:
                 nonce=f"{self._rng.getrandbits(64):016x}",
             )
             with self._stage(ref, "provider"):
-                return await self._ask(
-                    partial(guard.complete, spent=spent, hurried=hurried), request, plan, deadline, pause
-                )
+                call = partial(guard.complete, spent=spent, hurried=hurried)
+                complete = self._fitting(call, guard.provider.capabilities, task, ref)
+                return await self._ask(complete, request, plan, deadline, pause)
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -138,10 +145,29 @@ class Work:
             file = await self._fetched(wanted, stack, pause)
         self._observe(events.FileLoaded(ref, wanted.path, file.size))
         if file.content_type in able.upload_types | able.picture_types:
-            return Document(file.name, file.content_type, path=file.path, size=file.size)
+            return await self._seen(
+                Document(file.name, file.content_type, path=file.path, size=file.size), ref
+            )
+        return await self._read(file, ref, pause)
+
+    async def _read(self, file: LocalFile, ref: events.TaskRef, pause: Pause) -> Document:
+        """The file as its text."""
         with self._stage(ref, "convert"):
             text = await self._patiently(partial(self._files.to_text, file), pause)
-        return Document(file.name, file.content_type, text=text, size=file.size)
+        return await self._seen(Document(file.name, file.content_type, text=text, size=file.size), ref)
+
+    async def _seen(self, document: Document, ref: events.TaskRef) -> Document:
+        """The document and its name without anything that a model reads and nobody sees."""
+        name, in_name = made_visible(document.name)
+        text = document.text or ""
+        # A microsecond a character at worst, 20 times less at best.
+        shown = asyncio.to_thread(made_visible, text) if len(text) > _QUICK_CHARS else None
+        text, in_text = made_visible(text) if shown is None else await shown
+        if in_name or in_text:
+            self._observe(events.DocumentsAltered(ref, hidden=in_name + in_text))
+        return replace(
+            document, name=name, text=None if document.text is None else text, hidden=in_name + in_text
+        )
 
     async def _fetched(self, wanted: TaskFile, stack: AsyncExitStack, pause: Pause) -> LocalFile:
         """The file, for as long as ``stack`` lasts."""
@@ -167,6 +193,45 @@ class Work:
             delay = min(delay * 2, self._retries.last_delay_s)
 
     # --- the question and its answer ------------------------------------------------------------
+
+    def _fitting(self, call: _Complete, able: Capabilities, task: Task, ref: events.TaskRef) -> _Complete:
+        """Asks the provider, with shorter documents where they are too long for it and the task allows that."""
+
+        async def ask(request: CompletionRequest, deadline: Deadline, pause: Pause) -> Completion:
+            fitting.judge(request, able.context_tokens)
+            return await call(request, deadline, pause)
+
+        async def complete(request: CompletionRequest, deadline: Deadline, pause: Pause) -> Completion:
+            share, sent = 1.0, request
+            for _ in range(_CUTS if task.truncate else 0):
+                try:
+                    return await ask(sent, deadline, pause)
+                except ContextTooLong as error:
+                    request = replace(request, documents=await self._as_texts(request, able, ref, pause))
+                    smaller = fitting.share_to_keep(
+                        replace(request, documents=fitting.cut(request.documents, share)), error
+                    )
+                    if smaller is None:
+                        raise
+                    share *= smaller
+                sent = replace(request, documents=fitting.cut(request.documents, share))
+                self._observe(events.DocumentsAltered(ref, cut_chars=_chars(request) - _chars(sent)))
+            return await ask(sent, deadline, pause)
+
+        return complete
+
+    async def _as_texts(
+        self, request: CompletionRequest, able: Capabilities, ref: events.TaskRef, pause: Pause
+    ) -> tuple[Document, ...]:
+        """The documents, those as texts that would go as files: only a text can be cut."""
+        texts = []
+        for document in request.documents:
+            if document.path is None or document.content_type in able.picture_types:
+                texts.append(document)
+            else:
+                file = LocalFile(document.name, document.path, document.size, document.content_type)
+                texts.append(await self._read(file, ref, pause))
+        return tuple(texts)
 
     async def _ask(
         self, complete: _Complete, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
@@ -232,6 +297,10 @@ _SAID_BACK_CHARS = 4_000
 def _with_repair(request: CompletionRequest, answer: str, turn: str) -> CompletionRequest:
     said = Message("assistant", answer[:_SAID_BACK_CHARS] or "(no answer)")
     return replace(request, messages=(*request.messages, said, Message("user", turn)))
+
+
+def _chars(request: CompletionRequest) -> int:
+    return sum(len(document.text or "") for document in request.documents)
 
 
 def _sum(first: Usage, second: Usage) -> Usage:
