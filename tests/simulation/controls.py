@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from llm_service.contract.envelope import Identity
 from llm_service.contract.notification import Drop
 from llm_service.contract.record import Record
 from llm_service.drops.recent import RecentDrops
@@ -24,7 +25,10 @@ from llm_service.kafka.settling_loop import SettlingLoop, Told
 from llm_service.kafka.suspects import Suspects
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.kafka.until_due import UntilDue
+from llm_service.ledger.fold import Chunk, Fold
+from llm_service.tasks.outcome import Decided
 from llm_service.tasks.ports import Delivery, Outcome
+from llm_service.tasks.recall import Recall
 from llm_service.tasks.window import Claimed, DedupWindow, InFlight
 
 Runs = Callable[[PartitionTracker, Collection[int]], tuple[int, list[Run]] | None]
@@ -216,6 +220,35 @@ def one_task_a_file() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def own_answer_beside_the_ledgers() -> Iterator[None]:
+    """A worker publishes what it has made, whatever row of the run came first."""
+
+    right = Recall.first
+
+    async def wrong(self: Recall, delivery: Delivery, who: Identity, decided: Decided, *rest: Any) -> Decided:
+        await right(self, delivery, who, decided, *rest)
+        return decided
+
+    async def unasked(*_: object) -> None:
+        return None
+
+    with patch.object(Recall, "first", wrong), patch.object(Recall, "ask", unasked):
+        yield
+
+
+@contextmanager
+def fold_that_writes_no_rows() -> Iterator[None]:
+    """The fold moves its position, and its rows are nowhere."""
+    right = Fold._write
+
+    async def wrong(self: Fold, topic: str, chunk: Chunk) -> None:
+        await right(self, topic, Chunk((), chunk.reached))
+
+    with patch.object(Fold, "_write", wrong):
+        yield
+
+
 CONTROLS: Mapping[str, tuple[Any, ...]] = {
     "highest instead of lowest offset": (highest_instead_of_lowest, "at_least_once"),
     "highest instead of lowest offset, in a transaction": (highest_instead_of_lowest, "exactly_once"),
@@ -231,6 +264,8 @@ CONTROLS: Mapping[str, tuple[Any, ...]] = {
     "a round without its message": (round_without_its_message, "exactly_once", "rounds"),
     "back before it is due": (back_before_it_is_due, "exactly_once", "rounds"),
     "drops are not remembered": (drops_not_remembered, "exactly_once", "drops"),
+    "own answer beside the ledger's": (own_answer_beside_the_ledgers, "at_least_once", "ledger"),
+    "a fold that writes no rows": (fold_that_writes_no_rows, "exactly_once", "ledger"),
     "one task a file": (one_task_a_file, "at_least_once", "drops"),
 }
 """Each with the delivery mode in which it does harm, and what has to be there."""

@@ -21,7 +21,7 @@ KAFKA_CALLS = (
     "heartbeat",
     "leave",
 )
-CALLS = (*KAFKA_CALLS, "provider", "store")
+CALLS = (*KAFKA_CALLS, "provider", "store", "ledger")
 WAYS = ("fails", "slow", "done and reported as failed")
 BOUNDARIES = tuple(
     f"{side} {name}"
@@ -42,6 +42,7 @@ EVENTS = (
     "topic denied",
     "provider away",
     "provider asks for rest",
+    "ledger away",
     "offset reset of map",
 )
 # Counted where they happen, without anybody doing them.
@@ -57,6 +58,8 @@ CONSEQUENCES = (
     "a task kills its process",
     "a task goes round",
     "answered after going round",
+    "the ledger stands aside",
+    "a row by the fold alone",
     "a drop became a task",
     "a drop told again",
     "the same file dropped again",

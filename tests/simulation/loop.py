@@ -113,6 +113,23 @@ class ProcessLoop(base_events.BaseEventLoop):
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """A thread that does one thing: in one moment, some time later."""
+        future = self.create_future()
+
+        def run() -> None:
+            if future.cancelled():
+                return
+            try:
+                future.set_result(func(*args))
+            except Exception as error:
+                future.set_exception(error)
+
+        self._process.after(self._process.world.rng.random() * _TURN_S, run)
+        return future
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
         self.failures.append(f"{context.get('message')}: {error!r}")

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.simulation.cluster import Cluster
+from tests.simulation.database import Tables
 from tests.simulation.faults import Faults
 from tests.simulation.judge import Watch
+from tests.simulation.ledger_judge import LEDGER_TROUBLE, disagreements, is_whole
 from tests.simulation.log import Topic
 from tests.simulation.outside import ProviderLog, SimulatedStore
 from tests.simulation.scenario import DROPS, LETTERS, RETRY, START_S, STATUS, TASKS, Expected, Scenario, draw
@@ -27,6 +29,8 @@ from tests.simulation.world import World
 TASKS_A_SEED = 100
 # After the last fault: what a dead member left open is ended, its session too, and then a minute for the backlog.
 _HEALED_S = TIMEOUT_S + SWEEP_S + 70.0
+# A lease of the fold that nobody gives back, and then two looks at the topic.
+_FOLDED_S = 40.0
 # The drain, leaving and closing, each with its own limit, and a last call over a slow network.
 _EXIT_S = SHUTDOWN_S + 12.0
 
@@ -79,7 +83,10 @@ class Run:
         self.watch = Watch(self.cluster, exactly=self.scenario.mode == "exactly_once")
         self.provider.on_call = self.watch.asked
         self.workers: list[Worker] = []
-        self._around = Surroundings(self.cluster, self.faults, self.scenario, self.provider, SimulatedStore())
+        self.tables = Tables(self.world)
+        self._around = Surroundings(
+            self.cluster, self.faults, self.scenario, self.provider, SimulatedStore(), self.tables
+        )
         self._to_send = len(self.scenario.sent)
         self._lives: Counter[int] = Counter()
         self._number: dict[str, int] = {}
@@ -138,6 +145,11 @@ class Run:
         self._finish()
         self.failures += self.cluster.complaints
         self.failures += self._verdict().broken()
+        if "ledger" in self.scenario.features:
+            is_well = not any(self.world.hits[kind] for kind in LEDGER_TROUBLE)
+            exactly = self.scenario.mode == "exactly_once"
+            status = self.cluster.topics[STATUS]
+            self.failures += disagreements(status, self.tables, is_well=is_well, exactly=exactly)
         for worker in self.workers:
             self.failures += [f"{worker.process.name}: {failure}" for failure in worker.loop.failures]
 
@@ -169,6 +181,9 @@ class Run:
         self.faults.calm = True
         self.world.run(lambda: False, self.world.now + 1.0)
         self.world.run(lambda: self.cluster.transactions.is_quiet, self.world.now + TIMEOUT_S + SWEEP_S)
+        if "ledger" in self.scenario.features:
+            status = self.cluster.topics[STATUS]
+            self.world.run(lambda: is_whole(status, self.tables), self.world.now + _FOLDED_S)
         for worker in self.workers:
             worker.stop()
         self.world.run(lambda: all(worker.process.dead for worker in self.workers), self.world.now + 60.0)

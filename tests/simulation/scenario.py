@@ -16,7 +16,7 @@ from tests.simulation.cluster import PROTOCOLS
 
 TASKS, STATUS, LETTERS, RETRY, DROPS = "tasks", "status", "letters", "retry", "drops"
 GROUP = "group"
-FEATURES = {"rounds": 0.25, "poison": 0.06, "drops": 0.2}
+FEATURES = {"rounds": 0.15, "poison": 0.04, "drops": 0.12, "ledger": 0.12}
 """What not every deployment has, or is spared, and in which share of the seeds it is there."""
 ROUND_ATTEMPTS = 3
 MODES = ("exactly_once", "at_least_once")

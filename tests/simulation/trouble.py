@@ -35,11 +35,12 @@ class Trouble:
             "topic denied": self._deny,
             "provider away": self._provider_away,
             "provider asks for rest": self._provider_busy,
+            "ledger away": self._ledger_away,
         }
 
     def plan(self) -> None:
         rng = self._world.rng
-        kinds = rng.sample([kind for kind in EVENTS if kind in self._events], rng.choice((0, 1, 3, 6, 13)))
+        kinds = rng.sample([kind for kind in EVENTS if kind in self._events], rng.choice((0, 1, 3, 6, 14)))
         for kind in kinds:
             for _ in range(rng.choice((1, 1, 2, 4))):
                 self._world.after(rng.random() * START_S, lambda kind=kind: self._happen(kind))  # type: ignore[misc]
@@ -117,6 +118,10 @@ class Trouble:
     def _provider_away(self) -> bool:
         self._run.provider.away_until = self._world.now + self._world.between(0.5, 10.0)
         return True
+
+    def _ledger_away(self) -> bool:
+        self._run.tables.away_until = self._world.now + self._world.between(0.5, 12.0)
+        return "ledger" in self._run.scenario.features
 
     def _provider_busy(self) -> bool:
         self._run.provider.busy_until = self._world.now + self._world.between(0.2, 3.0)

@@ -22,6 +22,9 @@ from llm_service.kafka.publisher import Publisher
 from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics
 from llm_service.kafka.settling_loop import SettlingPolicy
 from llm_service.kafka.source import KafkaSource
+from llm_service.ledger.database import Database
+from llm_service.ledger.fold import Fold
+from llm_service.ledger.postgres_ledger import PostgresLedger
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard, GuardPolicy
 from llm_service.resilience.breaker import BreakerPolicy
@@ -32,7 +35,7 @@ from llm_service.tasks.life import TaskLife
 from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
-from llm_service.tasks.ports import Settler
+from llm_service.tasks.ports import Ledger, Settler
 from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.rounds import RoundPolicy, Rounds
 from llm_service.tasks.tools import Tools
@@ -42,6 +45,7 @@ from llm_service.tasks.work import FetchRetries, Work
 from tests.simulation.calls import Calls
 from tests.simulation.cluster import Cluster
 from tests.simulation.consumer import SimulatedConsumer
+from tests.simulation.database import SimulatedDatabase, StatusReader, Tables
 from tests.simulation.faults import Faults
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.outside import (
@@ -81,6 +85,7 @@ _TOLD = (
     events.ProviderRetried,
     events.TaskReleased,
     events.OutcomeDropped,
+    events.ConnectionChanged,
 )
 
 
@@ -93,6 +98,7 @@ class Surroundings:
     scenario: Scenario
     provider: ProviderLog
     store: SimulatedStore
+    tables: Tables
 
 
 class Worker:
@@ -145,9 +151,10 @@ class Worker:
             settler: Settler = exact
         else:
             settler = AtLeastOnceSettler(publisher, self._its_source, self._topics, self.clock, self._observe)
+        ledger, fold = await self._its_ledger() if "ledger" in around.scenario.features else (None, None)
         guard = self._guard()
         pool = WorkerPool(around.scenario.pool, 30.0, self._on_blocked)
-        tools = self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS))
+        tools = self._tools(guard, pool, settler, KafkaStatusSink(publisher, STATUS), ledger or NoLedger())
         intake = TaskIntake(_lives(tools))
         self._source = source = KafkaSource(
             consumer,
@@ -167,7 +174,19 @@ class Worker:
         await guard.close()
         if exact is not None:
             await exact.close(_CLOSE_S)
+        if fold is not None and ledger is not None:
+            await fold.close()
+            await ledger.close()
         self._exit(ended)
+
+    async def _its_ledger(self) -> tuple[PostgresLedger, Fold]:
+        database = cast("Database", SimulatedDatabase(self._around.tables, self._calls))
+        ledger = PostgresLedger(database, self.clock, self._rng(), self._observe)
+        await ledger.start()
+        source = StatusReader(self._around.cluster)
+        fold = Fold(database, source, self.process.name, self.clock, self._observe, lambda: ledger.up)
+        fold.start(STATUS)
+        return ledger, fold
 
     async def _drain(self, source: KafkaSource, intake: TaskIntake) -> None:
         if intake.count(Stage.WAITING):
@@ -270,7 +289,9 @@ class Worker:
     def _rng(self) -> random.Random:
         return random.Random(self.process.world.rng.getrandbits(64))
 
-    def _tools(self, guard: Guard, pool: WorkerPool, settler: Settler, sink: KafkaStatusSink) -> Tools:
+    def _tools(
+        self, guard: Guard, pool: WorkerPool, settler: Settler, sink: KafkaStatusSink, ledger: Ledger
+    ) -> Tools:
         policy = OutcomePolicy(self.process.name, "string", STATUS_BYTES, 20_000)
         guards = {"simulated": guard}
         outcomes = Outcomes(policy, StoreClient(self._calls, self._around.store), self.clock)
@@ -279,7 +300,7 @@ class Worker:
             pool=pool,
             work=Work(DroppedFiles(), guards, self.clock, self._rng(), self._observe, FetchRetries()),
             outcomes=outcomes,
-            recall=Recall(NoLedger(), outcomes, record_first=self._around.scenario.mode == "at_least_once"),
+            recall=Recall(ledger, outcomes, record_first=self._around.scenario.mode == "at_least_once"),
             settler=settler,
             progress=sink,
             guards=guards,
@@ -296,6 +317,8 @@ class Worker:
             self.process.note(str(event))
         if isinstance(event, events.BreakerChanged):
             self.process.world.hits["breaker opened"] += event.state == "open"
+        elif isinstance(event, events.ConnectionChanged):
+            self.process.world.hits["the ledger stands aside"] += not event.up
         elif isinstance(event, events.TaskCrashed):
             self.loop.failures.append(f"a task crashed: {event}")
 
