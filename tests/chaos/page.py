@@ -61,6 +61,11 @@ own, which reads topics, tables, the stand-ins' logs and sampled offsets, and ne
 schedule; what the operating system makes of it differs from run to run. With `--out DIR` the recording stays, and
 `python -m tests.chaos.checker DIR` judges it again. The tests hold five minutes of the same, and workers broken on purpose
 that the checker must catch (`tests/acceptance/test_chaos.py`, `tests/acceptance/test_chaos_controls.py`).
+
+What is tested beside it: the end of a worker at each durable boundary, before and after it, on real services
+(`tests/acceptance/test_crash_points.py`); the worker's own code under simulated faults (`./scripts/simulate`); parsers of
+whatever comes from outside (`./scripts/fuzz`); the code of offsets, maps and settling broken in 1,400 small ways
+([docs/mutation.md](mutation.md)); earlier versions replaced by this one under load (`./scripts/upgrade`).
 """
 
 
