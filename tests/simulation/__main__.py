@@ -20,7 +20,6 @@ from tests.simulation.scenario import MODES
 # A kind of fault that so many seeds don't meet is one that never happens.
 _ENOUGH = 1_000
 _SHOWN_LINES = 80
-_SAVED_EVERY = 200
 _PROGRESS_S = 5.0
 
 
@@ -104,8 +103,8 @@ def _run(seeds: Sequence[int], wish: Wish, options: argparse.Namespace, totals: 
                 file=sys.stderr,
                 flush=True,
             )
-        if options.resume and number % _SAVED_EVERY == 0:
-            totals.save(options.resume)
+            if options.resume:
+                totals.save(options.resume)
         if options.seconds is not None and now - began > options.seconds:
             print(f"simulate: {options.seconds:.0f} s are over after {number} seeds", file=sys.stderr)
             break
