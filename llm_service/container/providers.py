@@ -20,16 +20,19 @@ from llm_service.settings.clouds import CLOUD_GROUPS
 from llm_service.tasks.plan import Choice
 
 EXTRACTIVE = "extractive"
-_BUILT_IN = frozenset({"gigachat", "ollama", EXTRACTIVE, *CLOUD_GROUPS})
+_BUILT_IN = frozenset({"gigachat", "ollama", "gguf", EXTRACTIVE, *CLOUD_GROUPS})
 
 
 def configured_providers(settings: Settings) -> list[str]:
-    """Names, the default first: what LLM_PROVIDER names, else GigaChat, else Ollama, else a cloud, else extractive.
+    """Names, the default first: what LLM_PROVIDER names, else GigaChat, Ollama, the local engine, a cloud, else
+    extractive.
 
     A third party's provider is there when its package is installed. Raises SettingsInvalid when LLM_PROVIDER
     names one that is not.
     """
     names = [*settings.clouds, *(name for name in registry.installed() if name not in _BUILT_IN)]
+    if settings.gguf.configured:
+        names.insert(0, "gguf")
     if settings.ollama.configured:
         names.insert(0, "ollama")
     if settings.gigachat.configured:
@@ -64,7 +67,7 @@ def without_llm(settings: Settings) -> str | None:
         return None
     return (
         f"answers come from the built-in provider {EXTRACTIVE!r}, which is no LLM: set GIGACHAT_ACCESS_TOKEN, "
-        f"OLLAMA_MODEL or a cloud's (OPENAI_MODEL, …) for one, or LLM_PROVIDER={EXTRACTIVE} where that is meant"
+        f"OLLAMA_MODEL, GGUF_MODEL or a cloud's (OPENAI_MODEL, …) for one, or LLM_PROVIDER={EXTRACTIVE} where that is meant"
     )
 
 
@@ -95,6 +98,8 @@ def _options(settings: Settings, name: str) -> Mapping[str, object]:
         return settings.gigachat.model_dump()
     if name == "ollama":
         return settings.ollama.model_dump()
+    if name == "gguf":
+        return settings.gguf.model_dump()
     if (cloud := settings.clouds.get(name)) is not None:
         return cloud.model_dump()
     return settings.provider_options(name)
@@ -106,6 +111,8 @@ def _concurrency(settings: Settings, name: str) -> int:
         return settings.gigachat.max_concurrent or concurrency_for_scope(settings.gigachat.scope)
     if name == "ollama":
         return settings.ollama.max_concurrent
+    if name == "gguf":
+        return settings.gguf.max_concurrent
     if (cloud := settings.clouds.get(name)) is not None:
         return cloud.max_concurrent
     return settings.worker.max_concurrent_tasks

@@ -17,6 +17,7 @@ _OURS = (
     "CONVERSION_",
     "DEDUP_",
     "DLQ_",
+    "GGUF_",
     "GIGACHAT_",
     "KAFKA_",
     "LLM_",

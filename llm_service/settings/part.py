@@ -13,7 +13,7 @@ from llm_service.settings.loading import checked, surroundings, third_parties_of
 from llm_service.settings.root import Settings
 from llm_service.settings.tree import names_in, walk
 
-PROVIDER_GROUPS = ("gigachat", "ollama", *CLOUD_GROUPS)
+PROVIDER_GROUPS = ("gigachat", "ollama", "gguf", *CLOUD_GROUPS)
 """Groups of the root that are providers' own."""
 
 

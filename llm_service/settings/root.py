@@ -19,6 +19,7 @@ from llm_service.settings.clouds import (
     QwenSettings,
 )
 from llm_service.settings.families import family_of
+from llm_service.settings.gguf import GgufSettings
 from llm_service.settings.group import refuse
 from llm_service.settings.kafka import NO_RETRY_TOPIC, KafkaSettings
 from llm_service.settings.layers import DEFAULT, Layer
@@ -62,6 +63,7 @@ class Settings(BaseModel):
     minio: MinioSettings = Field(default_factory=MinioSettings)
     gigachat: GigaChatSettings = Field(default_factory=GigaChatSettings)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    gguf: GgufSettings = Field(default_factory=GgufSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
     openrouter: OpenRouterSettings = Field(default_factory=OpenRouterSettings)
     moonshot: MoonshotSettings = Field(default_factory=MoonshotSettings)

@@ -14,7 +14,7 @@ from types import FrameType
 
 import click
 
-from tests.services import image
+from tests.services import image, llama_library
 from tests.services.bed import NAMES, Bed
 from tests.services.cache import Cache
 from tests.services.kafka import Kafka
@@ -26,6 +26,7 @@ from tests.services.service import Service
 from tests.services.wishes import Wishes
 
 _IMAGE = "image"
+_LLAMA = "llama.cpp"
 _names = click.argument("names", nargs=-1, type=click.Choice(NAMES))
 
 
@@ -67,7 +68,7 @@ def prepare(names: Sequence[str]) -> None:
     """Build what the services need (all, and the image, when none is named) and is not in the cache yet."""
     wishes = Wishes.read()
     bed = Bed(wishes, _say)
-    wanted = names or (*NAMES, _IMAGE)
+    wanted = names or (*NAMES, _IMAGE, _LLAMA)
     bed.prepare([name for name in NAMES if name in wanted])
     missing = dict(bed.report())
     if _IMAGE in wanted:
@@ -75,6 +76,11 @@ def prepare(names: Sequence[str]) -> None:
             image.build(Cache(wishes.cache, _say))
         except Unavailable as error:
             missing[_IMAGE] = str(error)
+    if _LLAMA in wanted:
+        try:
+            llama_library.install(Cache(wishes.cache, _say))
+        except Unavailable as error:
+            missing[_LLAMA] = str(error)
     for name, reason in missing.items():
         _say(f"{name}: {reason}")
     sys.exit(1 if missing else 0)

@@ -1,0 +1,1 @@
+"""The local engine with the real llama.cpp, on models of random weights."""
