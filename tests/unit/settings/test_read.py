@@ -8,6 +8,7 @@ from pathlib import Path
 
 import llm_service
 from llm_service.settings import Settings
+from llm_service.settings.part import PROVIDER_GROUPS
 from llm_service.settings.tree import walk
 
 ROOT = Path(llm_service.__file__).parent
@@ -17,7 +18,7 @@ HERE_IS_ITS_EFFECT = {
     "KAFKA_RETRY_TOPIC": "as KafkaSettings.retry_topic_in_use",
     "MINIO_ALLOWED_BUCKETS": "part of MinioSettings.readable_buckets",
 }
-OPTIONS = frozenset({"gigachat", "ollama"})
+OPTIONS = frozenset(PROVIDER_GROUPS)
 """Groups that a provider is given as a whole, as options it reads by their names."""
 
 
