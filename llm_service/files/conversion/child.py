@@ -38,10 +38,10 @@ def main(control_fd: int, parent: int, limits_json: str) -> None:
     with socket.socket(fileno=control_fd) as control:
         reader = Reader(limits.ocr_languages, limits.ocr_folder)
         _tidy()
-        confinement.forbid()
+        filtered = confinement.forbid()
         confinement.limit_memory(limits.memory_bytes)
         setting = _Setting(limits, reader, confinement.resident_bytes() + limits.memory_bytes // 2)
-        control.sendall(frames.pack(Hello(reader.has_documents, reader.has_ocr, own_network)))
+        control.sendall(frames.pack(Hello(reader.has_documents, reader.has_ocr, own_network, filtered)))
         for request, document in _requests(control):
             control.sendall(_answer(request, document, setting))
 

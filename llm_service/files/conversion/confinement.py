@@ -5,9 +5,10 @@ Layer by layer, since not every machine allows each:
 - its environment was made empty by the parent, so there are no secrets to take;
 - an empty network namespace, where the kernel allows one (many containers do not);
 - an audit hook, which can't be taken out again, refuses sockets, programs and reading files outside the
-  interpreter's own folders. It sees what goes through Python; where the namespace was refused, a parser
-  written in C could open a connection past it. Of those used here none does (lxml is told to load nothing
-  by its callers);
+  interpreter's own folders. It sees what goes through Python;
+- a filter in the kernel (``system_calls``) refuses sockets, programs, processes, signals and changes of the file system
+  to parsers written in C too. Reading is left: past Python a parser could open a file, and of those used here none does
+  (lxml is told to load nothing by its callers);
 - the kernel's limits: no file is written, few are opened, no core dump holds a document, memory and
 processor time
   end by the policy.
@@ -23,6 +24,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from llm_service.files.conversion import system_calls
 
 # <linux/prctl.h>, <linux/sched.h>
 _PR_SET_PDEATHSIG = 1
@@ -80,12 +83,16 @@ def leave_network(parent: int) -> bool:
     return alone
 
 
-def forbid() -> None:
-    """Refuse sockets, programs and foreign files from here on. Once all libraries are loaded."""
+def forbid() -> bool:
+    """Refuse sockets, programs and foreign files from here on. Once all libraries are loaded.
+
+    Returns whether the kernel refuses them too.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     sys.addaudithook(_hook(_library_folders()))
+    return system_calls.refuse()
 
 
 def limit_memory(above_base: int) -> None:

@@ -57,6 +57,8 @@ class Hello:
     """Whether Tesseract is, with its data."""
     own_network: bool
     """Whether the kernel gave it a network namespace of its own, which is empty."""
+    filtered: bool
+    """Whether the kernel refuses it sockets, programs and changes of the file system."""
 
 
 @dataclass(frozen=True, slots=True)
