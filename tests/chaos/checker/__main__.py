@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from scripts.benchmark.surroundings import surroundings
 from tests.chaos.checker.book import Book
 from tests.chaos.checker.judging import judge, verdict
 from tests.chaos.picture import picture
@@ -21,6 +22,8 @@ def main(*, folder: Path, as_json: bool) -> None:
     """Judge the recording in FOLDER; leaves report.txt, report.json and picture.svg there."""
     book = Book(folder)
     found = verdict(book, judge(book))
+    # A recording can be judged again, by a later checker than that of its run.
+    found["about"] = {**found["about"], "checker": surroundings("", "")["commit"]}
     plain = json.dumps(found, ensure_ascii=False)
     (folder / "report.json").write_text(plain + "\n")
     (folder / "report.txt").write_text(text(found))

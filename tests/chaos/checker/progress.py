@@ -22,6 +22,11 @@ _CLOSE_S = 6.0
 # Its name for a start that was given up: an orchestrator starts it again.
 _UNAVAILABLE = 69
 _CTRL_C = 130
+# Its name for an error of Kafka that a process can't get over. Where the broker stood still and goes on, a static member's
+# joining of before and of after come to it as two processes of one instance, and it refuses one of them for good.
+_START_AGAIN = 70
+_STANDS_STILL = {"F8", "F9", "F10", "F11", "F12", "F13"}
+_UNTIL_TOLD_S = 15.0
 _PYTHON_S = 1.0
 _AWAY = {"F8", "F9", "F10", "F11", "F12", "F13", "F15", "F17", "F20"}
 _KILLS = {"F1", "F3 each"}
@@ -92,7 +97,9 @@ def drain(book: Book) -> Finding:
         codes[f"{life.code} {'SIGKILL' if killed else 'stopped' if stops else 'by itself'}"] += 1
         if killed:
             continue
-        if not stops and life.code == _UNAVAILABLE and _was_away(book, life):
+        if life.code == _START_AGAIN and _stood_still(book, life):
+            codes["fenced when the broker had stood still"] += 1
+        elif not stops and life.code == _UNAVAILABLE and _was_away(book, life):
             codes["could not start while a dependency was away"] += 1
         elif not stops:
             finding.blame(
@@ -126,6 +133,13 @@ def _ended_at_start(life: Life) -> bool:
     """As a process ends that does not listen yet; by Ctrl-C with the shell's code for it, as any command of ours."""
     by_ctrl_c = any(name == "SIGINT" for _, name in life.signals)
     return life.code in {-signal.SIGTERM, -signal.SIGINT} or (by_ctrl_c and life.code == _CTRL_C)
+
+
+def _stood_still(book: Book, life: Life) -> bool:
+    return any(
+        fault.fault in _STANDS_STILL and fault.at <= life.ended <= fault.healed_at + _UNTIL_TOLD_S
+        for fault in book.faults
+    )
 
 
 def _was_away(book: Book, life: Life) -> bool:

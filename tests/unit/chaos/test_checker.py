@@ -259,6 +259,16 @@ def test_ctrl_c_may_be_lost_while_python_itself_begins(first: str, is_heard: boo
     assert ("I10" in broken(recording, tmp_path / "run")) == is_heard
 
 
+@pytest.mark.parametrize(("kind", "is_blamed"), [("F8", False), ("F15", True)])
+def test_who_is_fenced_after_the_broker_stood_still_is_started_again(
+    kind: str, is_blamed: bool, tmp_path: Path
+) -> None:
+    recording = healthy()
+    recording.faults.append(Fault(kind, "SIGSTOP", BEGAN + 1, BEGAN + 10))
+    recording.lives.append(Life("LLM_w2.1", "w2", BEGAN, BEGAN + 12, 70))
+    assert ("I10" in broken(recording, tmp_path / "run")) == is_blamed
+
+
 def test_a_run_above_what_is_folded_may_have_no_row_yet(tmp_path: Path) -> None:
     recording = healthy()
     folder = recording.write(tmp_path / "run")
