@@ -144,7 +144,7 @@ class Work:
         with self._stage(ref, "fetch"):
             file = await self._fetched(wanted, stack, pause)
         self._observe(events.FileLoaded(ref, wanted.path, file.size))
-        if file.content_type in able.upload_types | able.picture_types:
+        if _goes_as_it_is(file, able):
             return await self._seen(
                 Document(file.name, file.content_type, path=file.path, size=file.size), ref
             )
@@ -297,6 +297,14 @@ _SAID_BACK_CHARS = 4_000
 def _with_repair(request: CompletionRequest, answer: str, turn: str) -> CompletionRequest:
     said = Message("assistant", answer[:_SAID_BACK_CHARS] or "(no answer)")
     return replace(request, messages=(*request.messages, said, Message("user", turn)))
+
+
+def _goes_as_it_is(file: LocalFile, able: Capabilities) -> bool:
+    """A picture, or a file that the provider takes; one beyond its limit can still be read here."""
+    if file.content_type in able.picture_types:
+        return True
+    limit = able.upload_limit_bytes
+    return file.content_type in able.upload_types and (not limit or file.size <= limit)
 
 
 def _chars(request: CompletionRequest) -> int:

@@ -100,7 +100,7 @@ async def test_the_child_has_no_secret_no_network_and_no_rights(
     assert child.rlimit(psutil.RLIMIT_NOFILE)[1] == 64
     assert child.rlimit(psutil.RLIMIT_DATA)[0] < 600_000_000
     assert child.rlimit(psutil.RLIMIT_CPU)[0] < 20
-    assert child.nice() == min(19, psutil.Process().nice() + 5)
+    assert child.nice() >= min(19, psutil.Process().nice() + 5)
     if namespaces_are_allowed():
         assert network_of(child.pid) != network_of(os.getpid())
 

@@ -16,7 +16,7 @@ from llm_service.errors import (
     StoreUnavailable,
     WorkFolderUnavailable,
 )
-from llm_service.providers.protocol import FinishReason
+from llm_service.providers.protocol import Capabilities, FinishReason
 from tests.unit.tasks.bench import Bench, body, code, completion
 
 SCHEMA = {"type": "object", "required": ["a"]}
@@ -41,6 +41,18 @@ async def test_files_become_documents_in_their_order_and_are_given_back() -> Non
         ("text", "третий"),
     ]
     assert request.nonce
+
+
+async def test_a_file_goes_as_it_is_where_the_provider_takes_it_and_as_text_where_it_is_too_large() -> None:
+    bench = Bench()
+    bench.model.capabilities = Capabilities(upload_types=frozenset({"text/plain"}), upload_limit_bytes=10)
+    bench.files.there = {"small": "первый", "large": "второй, длиннее"}
+    assert (await ended(bench, files=["small", "large"]))[0] == "success"
+    (request,) = bench.model.requests
+    assert [(document.name, document.text) for document in request.documents] == [
+        ("small", None),
+        ("large", "второй, длиннее"),
+    ]
 
 
 async def test_a_file_that_comes_broken_is_asked_for_again_so_many_times() -> None:
