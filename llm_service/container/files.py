@@ -73,6 +73,7 @@ class TaskFiles:
                 processes=files.conversion_processes,
                 timeout_s=files.conversion_timeout_s,
                 memory_bytes=files.conversion_memory_mb * 1024 * 1024,
+                cpu_s=files.conversion_cpu_s,
                 max_output_chars=files.conversion_max_chars,
                 max_pages=files.conversion_max_pages,
                 ocr_languages=files.ocr_languages,

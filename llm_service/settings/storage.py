@@ -145,6 +145,13 @@ class FileSettings(Group):
         le=3600,
         description="Seconds for turning one document into text.",
     )
+    conversion_cpu_s: int = Field(
+        default=30,
+        validation_alias="CONVERSION_CPU_SECONDS",
+        ge=1,
+        le=3600,
+        description="Processor time for turning one document into text, in seconds; reading a scanned page takes 1 to 4.",
+    )
     conversion_memory_mb: int = Field(
         default=512,
         validation_alias="CONVERSION_MEMORY_MB",

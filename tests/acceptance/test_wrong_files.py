@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
 from tests.standins.process import GigaChatProcess, gigachat
 from tests.standins.s3 import S3, Fault, serving
-from tests.unit.files.documents import PNG, docx, docx_bomb, encrypted_pdf, pdf
+from tests.unit.files.documents import PNG, docx, docx_bomb, encrypted_pdf, epub, open_document, pdf, rtf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,7 +27,7 @@ MAX_BYTES = 200_000
 
 @pytest.fixture(scope="module")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GigaChatProcess]:
-    with gigachat(folder=tmp_path_factory.mktemp("standin")) as running:
+    with gigachat(folder=tmp_path_factory.mktemp("standin"), bodies=True) as running:
         yield running
 
 
@@ -263,11 +264,43 @@ async def test_a_document_that_can_not_become_text_is_named_with_the_reason(
 
 
 async def test_documents_that_are_well_become_text_whatever_came_before(scene: Scene) -> None:
-    for name, content in (("Договор.docx", docx("Договор № 17")), ("Contract.pdf", pdf(b"Contract No 17"))):
+    for name, content in (
+        ("Договор.docx", docx("Договор № 17")),
+        ("Contract.pdf", pdf(b"Contract No 17")),
+        ("Договор.rtf", rtf("Договор 17")),
+        ("Договор.odt", open_document("text", "<text:p>Договор № 17</text:p>")),
+        ("Книга.epub", epub({"1.xhtml": "<html><body><p>Договор № 17</p>"})),
+        ("Старое.txt", "Договор № 17 от 1 мая".encode("cp866", "replace")),
+    ):
         path = scene.stage.put(f"{new_id()}/{name}", content)
         ended = await scene.run({"storage_path": path, "provider": "extractive"})
         assert ended.status == "3"
         assert "17" in json.loads(ended.body["result"])["raw_response"]
+
+
+async def test_several_documents_come_to_the_model_in_their_order_and_by_their_names(scene: Scene) -> None:
+    """Of kinds that the provider takes in no file, and one that turns its name around for the eye."""
+    task_id = new_id()
+    there = {
+        "Договор.rtf": rtf("первый"),
+        "Таблица.csv": "второй;2".encode("koi8-r"),
+        "Письмо\u202efdp.odt": open_document("text", f"<text:p>{mark(task_id)} третий</text:p>"),
+    }
+    put = [(scene.stage.put(f"{new_id()}/7b0e", content), name) for name, content in there.items()]
+    files = [{"path": path, "name": name} for path, name in put]
+    ended = await scene.run({"files": files, "system_prompt": "Ты — юрист."}, task_id=task_id)
+    assert ended.status == "3", ended.value
+    (call,) = scene.calls(task_id)
+    system, user = json.loads(call.body)["messages"]
+    assert system == {"role": "system", "content": "Ты — юрист."}
+    said = re.findall(
+        r'(?m)^<<< document (\w+) ("[^"]+").*>>>\n(.*)\n<<< end of document \1 >>>$', user["content"]
+    )
+    assert [(json.loads(name), text.split()[-1]) for _, name, text in said] == [
+        ("Договор.rtf", "первый"),
+        ("Таблица.csv", "второй;2"),
+        ("Письмо[hidden U+202E]fdp.odt", "третий"),
+    ]
 
 
 async def test_of_several_documents_the_one_that_is_wrong_is_named(scene: Scene) -> None:
