@@ -26,8 +26,9 @@ class Checked:
 
     def about(self, subject: str) -> Finding:
         """The only finding of that subject."""
-        (found,) = [finding for finding in self.findings if finding.subject == subject]
-        return found
+        found = [finding for finding in self.findings if finding.subject == subject]
+        assert len(found) == 1, f"{subject}: {self.text()}"
+        return found[0]
 
     def verdicts(self) -> Mapping[str, Verdict]:
         return {finding.subject: finding.verdict for finding in self.findings}

@@ -16,9 +16,12 @@ from typing import Any
 import psutil
 
 LIMIT_S = 60.0
-# What scripts/demo runs when the environment is made.
+_HEEDS = "DEMO_HEEDS"
+# What scripts/demo runs when the environment is made; and it says when it heeds a signal, which is not before Python itself
+# has started.
 START = (
     "import os, signal; signal.signal(signal.SIGINT, lambda *_: os._exit(130)); "
+    f"open(os.environ.pop('{_HEEDS}'), 'w').close(); "
     "from llm_service.cli.main import main; main(prog_name='demo')"
 )
 COMMAND = (sys.executable, "-P", "-c", START, "demo")
@@ -27,10 +30,19 @@ COMMAND = (sys.executable, "-P", "-c", START, "demo")
 class DemoProcess:
     """A demonstration that runs; its stdout is read line by line."""
 
-    def __init__(self, process: subprocess.Popen[str], temporary: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], temporary: Path, heeds: Path) -> None:
         self.process = process
         self.temporary = temporary
+        self._heeds = heeds
         self.lines: list[str] = []
+
+    def until_it_heeds(self) -> None:
+        """Return when a signal that is sent is its own, not the interpreter's that has just been started."""
+        until = time.monotonic() + LIMIT_S
+        while not self._heeds.exists():
+            assert self.process.poll() is None, self._errors()
+            assert time.monotonic() < until, "it has not started"
+            time.sleep(0.005)
 
     def until(self, text: str) -> str:
         """The first line from here on that holds ``text``."""
@@ -77,10 +89,18 @@ def demo(
     """Start one in ``folder``, where there is no .env unless a test put it there."""
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
+    heeds = folder / "heeds"
+    heeds.unlink(missing_ok=True)
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(temporary), **(environment or {})},
+        env={
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(temporary),
+            _HEEDS: str(heeds),
+            **(environment or {}),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -89,7 +109,7 @@ def demo(
     )
     with process:
         try:
-            yield DemoProcess(process, temporary)
+            yield DemoProcess(process, temporary, heeds)
         finally:
             if process.poll() is None:
                 process.kill()

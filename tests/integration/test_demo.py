@@ -182,9 +182,10 @@ def test_no_escape_sequence_of_a_model_or_a_name_reaches_the_terminal(
     assert not set(out) & {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.4, 0.8, 1.2])
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.4, 0.8, 1.2])
 def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path, after_s: float) -> None:
     with demo(tmp_path, "--keep") as running:
+        running.until_it_heeds()
         time.sleep(after_s)
         code, errors = running.interrupt()
     assert (code, errors) == (130, "")

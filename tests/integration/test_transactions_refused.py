@@ -9,9 +9,12 @@ import pytest
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
+from llm_service.cli.checking.finding import Verdict
+from llm_service.cli.checking.kafka import probe
 from llm_service.errors import DependencyUnavailable
 from llm_service.kafka.config import ConnectionConfig
 from llm_service.kafka.transactional_producer import TransactionalProducer, transactional_properties
+from tests.integration.checked import checked
 from tests.services.kafka_listeners import LIMITED_USER, PASSWORD, Listeners, listeners
 from tests.services.runtime import Unavailable
 
@@ -62,3 +65,26 @@ def test_a_user_who_may_not(alone: Listeners) -> None:
     assert "transaction.state.log.replication.factor" in refusal(login)[0], (
         "the right helps as far as it goes"
     )
+
+
+async def test_check_says_so_with_the_remedy(alone: Listeners) -> None:
+    """Before any worker is started; where the mode needs none, nothing is said of transactions."""
+    values = {"KAFKA_BOOTSTRAP_SERVERS": alone.kafka.bootstrap, "KAFKA_GROUP_ID": "group-me"}
+    found = await checked(probe, values)
+    transactions = found.about("transactions")
+    assert transactions.verdict is Verdict.FAILED
+    assert "transaction.state.log.replication.factor" in transactions.seen
+    assert "KAFKA_DELIVERY=at_least_once" in (transactions.remedy or "")
+    login = {
+        **values,
+        "KAFKA_BOOTSTRAP_SERVERS": alone.login,
+        "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": LIMITED_USER,
+        "KAFKA_SASL_PASSWORD": PASSWORD,
+    }
+    denied = (await checked(probe, login)).about("transactions")
+    assert denied.verdict is Verdict.FAILED
+    assert "grant WRITE and DESCRIBE on transactional ids" in denied.seen
+    without = await checked(probe, {**values, "KAFKA_DELIVERY": "at_least_once"})
+    assert "transactions" not in without.verdicts()
