@@ -50,7 +50,8 @@ async def test_an_answer_that_drips(gaps: list[float]) -> None:
 
 async def test_a_piece_counts_by_its_length() -> None:
     """GigaChat sends whole sentences."""
-    assert await read([20.0] * 10, text="Это целое предложение из многих слов, и каждое считается.")
+    answer = await read([20.0] * 10, text="Это целое предложение из многих слов, и каждое считается.")
+    assert answer.finish_reason is FinishReason.STOP
 
 
 async def test_no_floor() -> None:

@@ -1,0 +1,132 @@
+"""The scene of the failover catalogue: a first provider and a second one, both stand-ins of OpenAI's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.acceptance.bad_day import text
+from tests.acceptance.platform import Platform, Read, platform
+from tests.acceptance.stage import Stage
+from tests.acceptance.worker import Worker
+from tests.standins.process import OpenAIProcess
+from tests.standins.request_log import LoggedRequest
+
+RETRIES = 2
+FIRST_BYTE_S = 30
+SILENCE_S = 3
+OPEN_S = 2
+THRESHOLD = 5
+
+
+def settings(first: OpenAIProcess, second: OpenAIProcess) -> dict[str, str]:
+    """Of a worker that asks the first, and knows the second."""
+    return {
+        "LLM_PROVIDER": "openai",
+        "OPENAI_API_KEY": first.key,
+        "OPENAI_MODEL": "small",
+        "OPENAI_BASE_URL": f"{first.base_url}/v1",
+        "OPENAI_FIRST_BYTE_TIMEOUT_SECONDS": str(FIRST_BYTE_S),
+        "OPENAI_REQUEST_TIMEOUT_SECONDS": str(SILENCE_S),
+        "OPENAI_MAX_CONCURRENT": "20",
+        "OPENROUTER_API_KEY": second.key,
+        "OPENROUTER_MODEL": "large",
+        "OPENROUTER_BASE_URL": f"{second.base_url}/v1",
+        "OPENROUTER_MAX_CONCURRENT": "20",
+        "WORKER_MAX_CONCURRENT_TASKS": "20",
+        "LLM_MAX_RETRIES": str(RETRIES),
+        "CIRCUIT_BREAKER_FAILURE_THRESHOLD": str(THRESHOLD),
+        "CIRCUIT_BREAKER_TIMEOUT_SEC": str(OPEN_S),
+    }
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a task ended, and what it took."""
+
+    task_id: str
+    event: Read
+    seconds: float
+    first: list[LoggedRequest] = field(default_factory=list)
+    """Calls of the first provider, in their order."""
+    second: list[LoggedRequest] = field(default_factory=list)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return self.event.body
+
+    @property
+    def code(self) -> str:
+        """``success``, or the error's code."""
+        return "success" if self.event.status == "3" else str(self.body["error"]["code"])
+
+    @property
+    def tried(self) -> list[tuple[str, str]]:
+        return [(one["provider"], one["code"]) for one in self.body.get("tried", [])]
+
+    @property
+    def result(self) -> str:
+        return str(self.body["result"])
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Tasks go in, and what both providers were asked for them comes out."""
+
+    stage: Stage
+    worker: Worker
+    first: OpenAIProcess
+    second: OpenAIProcess
+    here: Platform
+
+    async def run(
+        self, *, seconds: float = 60.0, task: Mapping[str, object] | None = None, **behaviour: Any
+    ) -> Ended:
+        """One task, whose text makes the first provider behave so (the second does not follow: see ``SECOND_IS_WELL``)."""
+        (ended,) = await self.run_many(1, seconds=seconds, task=task, **behaviour)
+        return ended
+
+    async def run_many(
+        self, count: int, *, seconds: float = 60.0, task: Mapping[str, object] | None = None, **behaviour: Any
+    ) -> list[Ended]:
+        """So many at once."""
+        ids = [str(uuid.uuid4()) for _ in range(count)]
+        if behaviour:
+            times = behaviour.pop("times", None)
+            for task_id in ids:
+                rule = {"match": task_id, **behaviour, **({} if times is None else {"times": times})}
+                await asyncio.to_thread(self.first.tell, **rule)
+        began = time.monotonic()
+        await asyncio.gather(*(self._send(task_id, task or {}) for task_id in ids))
+        await self.here.ended(*ids, seconds=seconds)
+        took = time.monotonic() - began
+        return [self._ended(task_id, took) for task_id in ids]
+
+    async def _send(self, task_id: str, task: Mapping[str, object]) -> None:
+        headers = {"status": "1", "prompt_id": "1"}
+        await self.here.send({"text": text(task_id), **task}, key=task_id, headers=headers)
+
+    def _ended(self, task_id: str, seconds: float) -> Ended:
+        (event,) = self.here.terminal(task_id)
+        calls = [
+            [call for call in standin.requests("chat") if call.marker == task_id]
+            for standin in (self.first, self.second)
+        ]
+        return Ended(task_id, event, seconds, *calls)
+
+
+@asynccontextmanager
+async def catalogue(
+    stage: Stage, worker: Worker, first: OpenAIProcess, second: OpenAIProcess
+) -> AsyncIterator[Catalogue]:
+    """The platform beside a worker that runs; both providers are well before and after."""
+    async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
+        yield Catalogue(stage, worker, first, second, here)
+    for standin in (first, second):
+        standin.forget()
+        standin.set(context=100_000, money=True)
