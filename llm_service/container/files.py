@@ -45,6 +45,23 @@ def minio_connection(settings: Settings) -> MinioConnection | None:
     )
 
 
+def build_converter(settings: Settings) -> Converter:
+    """What turns documents into text, within the limits of the settings; not started yet."""
+    files = settings.files
+    return Converter(
+        ConversionPolicy(
+            processes=files.conversion_processes,
+            timeout_s=files.conversion_timeout_s,
+            memory_bytes=files.conversion_memory_mb * 1024 * 1024,
+            cpu_s=files.conversion_cpu_s,
+            max_output_chars=files.conversion_max_chars,
+            max_pages=files.conversion_max_pages,
+            ocr_languages=files.ocr_languages,
+            ocr_folder=files.ocr_data_folder,
+        )
+    )
+
+
 class TaskFiles:
     """The files of tasks, over whatever store there is."""
 
@@ -68,18 +85,7 @@ class TaskFiles:
             if store is not None
             else None
         )
-        self._converter = Converter(
-            ConversionPolicy(
-                processes=files.conversion_processes,
-                timeout_s=files.conversion_timeout_s,
-                memory_bytes=files.conversion_memory_mb * 1024 * 1024,
-                cpu_s=files.conversion_cpu_s,
-                max_output_chars=files.conversion_max_chars,
-                max_pages=files.conversion_max_pages,
-                ocr_languages=files.ocr_languages,
-                ocr_folder=files.ocr_data_folder,
-            )
-        )
+        self._converter = build_converter(settings)
 
     async def start(self) -> None:
         if self._fetcher is not None:

@@ -87,7 +87,7 @@ def _kind(vendor: Vendor, said: Said, refusal: Refusal, now: datetime) -> Provid
     sentence = refusal.sentence
     if vendor.no_money.by(said.codes, said.message):
         return ProviderAccountError(f"{sentence} (the account has no money left: pay, or raise its limit)")
-    if vendor.no_key.by(said.codes, said.message):
+    if refusal.status == 401 or vendor.no_key.by(said.codes, said.message):
         return ProviderAccountError(f"{sentence} (check {vendor.name.upper()}_API_KEY)")
     if said.is_moderation or vendor.filtered.by(said.codes, said.message):
         return ContentFiltered(f"{vendor.title}'s content filter refused the request: {refusal.detail}")

@@ -1,0 +1,71 @@
+"""What ``ask`` shows: the answer on stdout, what is known of it on stderr."""
+
+from __future__ import annotations
+
+import click
+
+from llm_service.cli.printable import json_line, printable, printable_line
+from llm_service.providers.protocol import Completion, FinishReason
+
+
+class Screen:
+    """For people; for programs with ``as_json``, an object a line, the last of which is the whole."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._last = "\n"
+
+    def piece(self, text: str) -> None:
+        """A part of an answer that is still being written."""
+        if self._as_json:
+            click.echo(json_line({"delta": text}))
+            return
+        shown = printable(text)
+        click.echo(shown, nl=False)
+        self._last = shown[-1:] or self._last
+
+    def answer(self, provider: str, text: str, answer: Completion, *, is_shown: bool) -> None:
+        """The whole of it, and what it took. ``is_shown``: its pieces were."""
+        if self._as_json:
+            click.echo(json_line(_object(provider, text, answer)))
+            return
+        if not is_shown:
+            click.echo(printable(text))
+        elif self._last != "\n":
+            click.echo()
+        click.echo(_told(provider, answer), err=True)
+
+
+def _object(provider: str, text: str, answer: Completion) -> dict[str, object]:
+    usage, timings = answer.usage, answer.timings
+    return {
+        "text": text,
+        "provider": provider,
+        "model": answer.model,
+        "finish_reason": answer.finish_reason.value,
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+        },
+        "cost": answer.cost,
+        "connect_s": timings.connect_s,
+        "first_token_s": timings.first_token_s,
+        "whole_s": timings.whole_s,
+    }
+
+
+def _told(provider: str, answer: Completion) -> str:
+    parts = [f"{provider}, {printable_line(answer.model)}"]
+    usage, timings = answer.usage, answer.timings
+    if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+        parts.append(f"{usage.prompt_tokens} tokens read, {usage.completion_tokens} written")
+    if answer.cost is not None:
+        parts.append(f"${answer.cost:.6f}")
+    if timings.first_token_s is not None:
+        parts.append(f"first after {timings.first_token_s:.1f} s")
+    if timings.whole_s is not None:
+        parts.append(f"all in {timings.whole_s:.1f} s")
+    if answer.finish_reason is FinishReason.LENGTH:
+        parts.append("cut by the limit of tokens")
+    return "; ".join(parts)
