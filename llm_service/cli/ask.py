@@ -17,8 +17,8 @@ Examples:
   llm-service ask - --provider ollama < question.txt
 
 \b
-Exit codes: 0 it answered, 1 it could not or its answer is not what the schema asks, 69 it can't be reached,
-78 the settings are wrong.
+Exit codes: 0 it answered, 1 it could not, or not as the schema asks,
+69 it can't be reached, 78 the settings are wrong.
 """
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
