@@ -50,10 +50,8 @@ comes while the first waits on the retry topic is answered by that one.
 
 _REPEAT = """## How to repeat it
 
-```
-{storm}
-./scripts/chaos --page
-```
+    {storm}
+    ./scripts/chaos --page
 
 `./scripts/chaos` brings up a Kafka, a MinIO and a PostgreSQL of its own and stand-ins for the providers, whose every answer
 carries a fresh nonce; it starts real workers, strikes by a seeded schedule, and then starts the checker as a program of its
@@ -103,7 +101,8 @@ def _run(found: Report) -> str:
         f"**{_number(lost['tasks'])} tasks, {lost['lost']} lost, {events.get('events beyond one a message', 0)} terminal "
         f"events beyond one a message**, under {', '.join(told)} and what else the table shows."
     )
-    lines = [head, "", *_about(found), "", *_faults(found), "", *_invariants(found)]
+    notes = [f"- {name}: {note}" for name, note in found.get("notes", {}).items()]
+    lines = [head, "", *_about(found), "", *_faults(found), "", *_invariants(found), "", *notes]
     return "\n".join(lines) + "\n"
 
 
@@ -116,6 +115,8 @@ def _about(found: Report) -> list[str]:
         "seed": plan["seed"],
         "workers": f"{plan['workers']}, each with {plan['pool']} slots, on {plan['partitions']} partitions; session "
         f"timeout {plan['session_s']:g} s",
+        "answers": f"of up to {plan['slowest_s']:g} s, one in a thousand of 14 s; as long as a worker lives here, so "
+        "`POISON_MAX_TAKEOVERS` is 12",
         "took": f"{found['seconds']:.0f} s from the first message to the last answer, "
         f"{found['tasks a second']} tasks a second",
     }

@@ -40,8 +40,8 @@ class Reaper:
     def watch_folder(self, folder: Path) -> None:
         self._tell(f"+folder {folder}")
 
-    def close(self, limit_s: float = 30) -> None:
-        """Let it do its work now and wait for it."""
+    def close(self, limit_s: float = 120) -> None:
+        """Let it do its work now and wait for it: a store's folder of ten thousand objects is not gone in an instant."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
