@@ -213,11 +213,18 @@ def _part(part: Report) -> str:
 
 def _fuzzing(rows: Sequence[Report]) -> str:
     """Of the lines of ``./scripts/fuzz --json``, as one list."""
-    lines = ["| parser | inputs | seed | branches reached | held |", "|---|--:|--:|--:|---|"]
+    inputs = sum(row["inputs"] for row in rows)
+    lines = [
+        f"**{_number(inputs)} inputs**, led by what they reach (`{rows[0]['around']['command']}`):",
+        "",
+        "| parser | inputs | seed | branches reached | held | commit, date |",
+        "|---|--:|--:|--:|---|---|",
+    ]
     for row in rows:
-        held = "**no**" if row["failed"] else "yes"
+        held, around = "**no**" if row["failed"] else "yes", row["around"]
         lines.append(
-            f"| {row['target']} | {_number(row['inputs'])} | {row['seed']} | {row['branches']} | {held} |"
+            f"| {row['target']} | {_number(row['inputs'])} | {row['seed']} | {row['branches']} | {held} "
+            f"| {around['commit']}, {around['date']} |"
         )
     return "\n".join(lines) + "\n"
 
