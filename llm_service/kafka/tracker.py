@@ -6,6 +6,7 @@ work, and loses none. What is finished above it goes into the offset map.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -50,6 +51,7 @@ class PartitionTracker:
         "_limit",
         "_lock",
         "_low",
+        "_made",
         "_next",
         "_recorded",
         "_unfinished",
@@ -90,6 +92,8 @@ class PartitionTracker:
         """What we want to be recorded: below this offset messages may have been started."""
         self._recorded: int | None = None
         """What the broker said last is recorded; None before it took anything of ours."""
+        self._made: deque[tuple[Position, int]] = deque()
+        """The positions that the broker has not taken yet, as far as is known, with the limit of each."""
         self._granted: int | None = None
         """Below this offset messages may be started."""
         self._lock = Lock()
@@ -132,12 +136,15 @@ class PartitionTracker:
             if self._next is None:
                 return False
             self._limit = self._next if end is None else end
-            if self._recorded == self._limit:
+            # Not where this was recorded, and taken back by a position that is still to come: that one would have the
+            # last word.
+            is_recorded = self._recorded == self._limit and self._least() >= self._limit
+            if is_recorded:
                 # Also where this was asked for, taken back, and recorded meanwhile: nobody would write it a second time.
                 self._granted = self._limit
             elif self._granted is not None:
                 self._granted = min(self._granted, self._limit)
-            return self._recorded != self._limit
+            return not is_recorded
 
     @property
     def room_ahead(self) -> int:
@@ -149,7 +156,14 @@ class PartitionTracker:
         limit = read(position.metadata, position.offset).work.limit
         with self._lock:
             self._recorded = limit
-            self._granted = min(limit, self._limit)
+            if any(made == position for made, _ in self._made):
+                while self._made.popleft()[0] != position:
+                    pass
+            self._granted = min(limit, self._limit, self._least())
+
+    def _least(self) -> int:
+        """The least that may be recorded by what is on its way."""
+        return min((limit for _, limit in self._made), default=self._limit)
 
     def is_unfinished(self, offset: int) -> bool:
         return offset in self._unfinished
@@ -191,7 +205,8 @@ class PartitionTracker:
         if found is None:
             return None
         base, runs = found
-        return Position(self.topic, self.partition, base, encode(base, runs, self._work(base)))
+        work = self._work(base)
+        return self._noted(Position(self.topic, self.partition, base, encode(base, runs, work)), work.limit)
 
     def position_with(self, finished: Collection[int], owner: str) -> Position | None:
         """What to commit in the transaction that finishes these too: the whole map, under its writer's id.
@@ -203,7 +218,9 @@ class PartitionTracker:
         if found is None:
             return None
         base, runs = found
-        return Position(self.topic, self.partition, base, encode_owned(base, runs, owner, self._work(base)))
+        work = self._work(base)
+        text = encode_owned(base, runs, owner, work)
+        return self._noted(Position(self.topic, self.partition, base, text), work.limit)
 
     def has_room(self, offset: int) -> bool:
         """Whether the map fits the commit metadata however those taken finish, once ``offset`` is taken too.
@@ -220,6 +237,12 @@ class PartitionTracker:
                 return True
             self._low = min(self._unfinished)
             return self._bound(offset) <= RUNS_LIMIT
+
+    def _noted(self, position: Position, limit: int) -> Position:
+        with self._lock:
+            if not self._made or self._made[-1][0] != position:
+                self._made.append((position, max(limit, position.offset)))
+        return position
 
     def _work(self, base: int) -> Work:
         return Work(self.is_leaving, 0 if self.is_leaving else self._limit, self.suspects.above(base))

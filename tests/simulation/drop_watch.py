@@ -22,6 +22,7 @@ class DropWatch:
         """Messages on the tasks topic, by the drop that they are made of."""
         self.expected: dict[str, Expected] = {}
         """The task that each drop is to become."""
+        self._left: set[str] = set()
         self._keys: dict[str, str] = {}
         self.moves = 0
         """How often the notifications have changed hands."""
@@ -29,6 +30,8 @@ class DropWatch:
     def note_sent(self, offset: int, expected: Expected) -> None:
         """A notification that tells of a drop."""
         drop = expected.drop_id or ""
+        if drop not in self.expected:
+            self._left.add(drop)
         if drop in self.expected:
             self._world.hits["a drop told again"] += 1
         elif expected.asked in self._keys:
@@ -41,6 +44,7 @@ class DropWatch:
     def note_task(self, drop: str) -> None:
         self._world.hits["a drop became a task"] += 1
         self.tasks[drop] += 1
+        self._left.discard(drop)
 
     def unmade(self, start: int, end: int) -> Sequence[int]:
         """The notifications from ``start`` up to ``end`` of whose drops there is no task."""
@@ -49,7 +53,7 @@ class DropWatch:
 
     @property
     def is_done(self) -> bool:
-        return all(self.tasks[drop] for drop in self.expected)
+        return not self._left
 
     def broken(self, *, exactly: bool) -> Iterator[str]:
         for drop, expected in self.expected.items():

@@ -166,9 +166,10 @@ class Watch(Watcher):
 
     @property
     def is_done(self) -> bool:
-        if self._owed or not self.drops.is_done:
+        # Asked after each event, so what mostly says no comes first.
+        if self.open and len(self.open) > self._spare.total():
             return False
-        return not self.open or (len(self.open) <= self._spare.total() and not self.left())
+        return not self._owed and self.drops.is_done and not self.left()
 
     @property
     def owed(self) -> list[Place]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from tests.simulation.database import Tables
 from tests.simulation.faults import WAYS
@@ -14,9 +14,9 @@ Key = tuple[str, str]
 LEDGER_TROUBLE = (*(f"ledger: {way}" for way in WAYS), "ledger away", "the ledger stands aside")
 
 
-def is_whole(status: Topic, tables: Tables) -> bool:
-    """Whether there is a row for each run that was answered."""
-    return _told(status).keys() <= tables.rows.keys()
+def answered(status: Topic) -> Collection[Key]:
+    """The runs of which there must be a row."""
+    return _told(status).keys()
 
 
 def disagreements(status: Topic, tables: Tables, *, is_well: bool, exactly: bool) -> Iterator[str]:

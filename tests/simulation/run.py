@@ -16,7 +16,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.database import Tables
 from tests.simulation.faults import Faults
 from tests.simulation.judge import Watch
-from tests.simulation.ledger_judge import LEDGER_TROUBLE, disagreements, is_whole
+from tests.simulation.ledger_judge import LEDGER_TROUBLE, answered, disagreements
 from tests.simulation.log import Topic
 from tests.simulation.outside import ProviderLog, SimulatedStore
 from tests.simulation.scenario import DROPS, LETTERS, RETRY, START_S, STATUS, TASKS, Expected, Scenario, draw
@@ -182,8 +182,8 @@ class Run:
         self.world.run(lambda: False, self.world.now + 1.0)
         self.world.run(lambda: self.cluster.transactions.is_quiet, self.world.now + TIMEOUT_S + SWEEP_S)
         if "ledger" in self.scenario.features:
-            status = self.cluster.topics[STATUS]
-            self.world.run(lambda: is_whole(status, self.tables), self.world.now + _FOLDED_S)
+            awaited = set(answered(self.cluster.topics[STATUS]))
+            self.world.run(lambda: awaited <= self.tables.rows.keys(), self.world.now + _FOLDED_S)
         for worker in self.workers:
             worker.stop()
         self.world.run(lambda: all(worker.process.dead for worker in self.workers), self.world.now + 60.0)

@@ -244,3 +244,37 @@ def test_three_quarters_of_the_room_are_a_crowd_behind_the_lowest() -> None:
     assert tracker.crowding() is None
     tracker.take(crowd)
     assert tracker.crowding() == 1
+
+
+def test_what_was_taken_back_on_the_way_is_not_started_though_it_was_recorded_before() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=5)
+    tracker.narrow(6)
+    allowed = told(tracker)
+    tracker.narrow()
+    taken_back = told(tracker)
+    tracker.written(allowed)
+    assert not tracker.may_start(5)
+    assert tracker.narrow(6), "the one that takes it back would have the last word"
+    assert not tracker.may_start(5)
+    again = told(tracker)
+    tracker.written(taken_back)
+    assert not tracker.may_start(5)
+    tracker.written(again)
+    assert tracker.may_start(5)
+    assert not tracker.narrow(6)
+
+
+def test_a_position_that_is_not_sent_since_it_is_written_holds_nothing_up() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=5)
+    tracker.reach(6)
+    write(tracker)
+    assert told(tracker) == told(tracker)
+    tracker.reach(20)
+    write(tracker)
+    assert tracker.may_start(20)
+    tracker.narrow()
+    assert not tracker.may_start(5)
+    write(tracker)
+    tracker.reach(20)
+    write(tracker)
+    assert tracker.may_start(20)
