@@ -11,6 +11,7 @@ import httpx
 import ollama
 
 from llm_service.errors import (
+    ContextTooLong,
     ModelNotFound,
     ProviderAnswerInvalid,
     ProviderError,
@@ -134,7 +135,7 @@ class OllamaProvider:
                 ) as parts:
                     async for part in parts:
                         yield part
-            except RequestRejected:
+            except (ContextTooLong, RequestRejected):
                 # With truncation off HTTP 400 says among other things that the prompt did not fit the size. That comes
                 # before any answer and costs nothing; whatever else it meant, the larger size is refused in the same words.
                 continue
@@ -233,6 +234,9 @@ class OllamaProvider:
         if refused.status == 404 and model:
             return ModelNotFound(f"Ollama has no model {excerpt(model)!r}; `ollama pull` fetches it.")
         said = excerpt(refused.body.decode("utf-8", "replace"))
+        # The server has no code for it: "the input length exceeds the context length" (seen of 0.17.4).
+        if refused.status == 400 and b"exceeds the context length" in refused.body:
+            return ContextTooLong(f"The prompt is too long for {model!r} as Ollama counts it: {said}")
         refusal = Refusal(VENDOR, action, refused.status, refused.headers, said)
         return from_status(refusal, self._clock.now())
 
