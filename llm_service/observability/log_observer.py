@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from itertools import islice
 
 from loguru import logger
 
@@ -41,7 +42,11 @@ _DETAILS = frozenset(
 """Told by DEBUG alone, so that the many of a healthy task are left at the first look."""
 
 TROUBLE_EVERY_S = 10.0
-"""One line of trouble per component in this time: as often as /ready is expected to change."""
+"""One line of one trouble of a component in this time: as often as /ready is expected to change."""
+# Of a trouble, the words that are the same whatever topic or number it is about: so many tell one from another.
+_WORDS = 4
+# Kinds of trouble that are told apart at a time; librdkafka has words of its own.
+_MOST_KINDS = 50
 
 
 class LogObserver:
@@ -50,7 +55,7 @@ class LogObserver:
     def __init__(self, *, debug: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._debug = debug
         self._monotonic = monotonic
-        self._troubled_at: dict[str, float] = {}
+        self._troubled_at: dict[tuple[str, ...], float] = {}
 
     def __call__(self, event: Event) -> None:
         if self._debug or type(event) not in _DETAILS:
@@ -86,12 +91,20 @@ class LogObserver:
                     _detail(event)
 
     def _trouble(self, event: events.Trouble) -> None:
-        """While a dependency is away every task meets the same; the metric counts them all."""
+        """While a dependency is away every task meets the same, which must not hide another trouble of that component."""
         now = self._monotonic()
-        last = self._troubled_at.get(event.component)
-        if last is None or now - last >= TROUBLE_EVERY_S:
-            self._troubled_at[event.component] = now
-            logger.bind(component=event.component, reason=event.reason).warning("trouble")
+        words = (word for word in event.reason.split() if word.isalpha())
+        kind = (event.component, *islice(words, _WORDS))
+        last = self._troubled_at.get(kind)
+        if last is not None and now - last < TROUBLE_EVERY_S:
+            return
+        if len(self._troubled_at) >= _MOST_KINDS:
+            told = self._troubled_at.items()
+            self._troubled_at = {known: at for known, at in told if now - at < TROUBLE_EVERY_S}
+            if len(self._troubled_at) >= _MOST_KINDS:
+                return
+        self._troubled_at[kind] = now
+        logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
 def _provider(

@@ -153,6 +153,23 @@ def test_the_same_trouble_is_told_once_in_a_while() -> None:
     assert [line.split("component=")[1].split()[0] for line in log.lines] == ["kafka", "store", "kafka"]
 
 
+def test_a_trouble_does_not_hide_another_of_the_same_component_and_many_kinds_do_not_flood() -> None:
+    log = text_log()
+    now = [100.0]
+    observer = LogObserver(monotonic=lambda: now[0])
+    for number in range(100):
+        observer(events.Trouble("kafka", f"Kafka did not take a message for status-{number}: no leader"))
+        observer(events.Trouble("kafka", f"tasks/{number} stands still: the offset map can't be used"))
+    assert ["stands still" in line for line in log.lines] == [False, True]
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    for word in (one + other for one in alphabet for other in alphabet):
+        observer(events.Trouble("kafka", f"trouble {word}"))
+    assert len(log.lines) == 50
+    now[0] += 10
+    observer(events.Trouble("kafka", "tasks/1 stands still: the offset map can't be used"))
+    assert len(log.lines) == 51
+
+
 FORGERY = "a\n2026-01-01T00:00:00.000+00:00 CRITICAL forged\r\x1b[2J\x9b31m\u2028\u202e\ud800{x} {0}"
 
 
