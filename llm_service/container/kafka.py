@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from llm_service.kafka.config import ConnectionConfig, GroupConfig
-from llm_service.kafka.consumer import ConsumerPolicy
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.topics import TopicNames
 from llm_service.settings import Settings
 from llm_service.settings.properties import of_connection, revealed

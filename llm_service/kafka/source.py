@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from llm_service import events
 from llm_service.errors import ConsumerFatal
 from llm_service.kafka.commits import Commits
-from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.consumer import ConsumerLoop
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.log_watch import AskExtent
 from llm_service.kafka.port import ConsumerPort, TopicPartition
 from llm_service.resilience.threads import SYSTEM_THREADS, Threads

@@ -21,7 +21,7 @@ from llm_service.kafka.config import (
     producer_properties,
 )
 from llm_service.kafka.confluent import ConfluentConsumer
-from llm_service.kafka.consumer import ConsumerPolicy
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.exactly_once import ExactlyOnceSettler, TransactionalCommits
 from llm_service.kafka.offset_map import read
 from llm_service.kafka.publisher import Publisher

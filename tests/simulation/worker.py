@@ -16,7 +16,7 @@ from llm_service.drops.rule import Buckets, Rule
 from llm_service.drops.rules import Rules
 from llm_service.errors import ConsumerFatal, DependencyUnavailable
 from llm_service.kafka.commits import Commits
-from llm_service.kafka.consumer import ConsumerPolicy
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.exactly_once import ExactlyOnceSettler, TransactionalCommits
 from llm_service.kafka.publisher import Publisher
 from llm_service.kafka.settling import AtLeastOnceSettler, KafkaStatusSink, OutcomeTopics

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from llm_service import events
-from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.consumer import ConsumerLoop
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.log_watch import Extent
 from llm_service.kafka.port import Committed, TopicPartition
 from tests.unit.kafka.fake_port import TOPIC, Downstream, FakePort

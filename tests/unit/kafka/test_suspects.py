@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service import events
-from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.consumer import ConsumerLoop
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.offset_map import METADATA_LIMIT, Run, Work, encode, encode_owned, read
 from llm_service.kafka.port import KafkaMessage, TopicPartition
 from llm_service.kafka.suspects import AHEAD, Suspect, Suspects

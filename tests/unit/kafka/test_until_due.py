@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from llm_service.contract.retry import RetryNote, encode
-from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.consumer import ConsumerLoop
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.port import KafkaMessage, TopicPartition
 from tests.unit.kafka.fake_port import PENDING, TOPIC, Downstream, FakePort
 

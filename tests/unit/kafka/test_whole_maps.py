@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llm_service import events
 from llm_service.kafka.commits import Held
 from llm_service.kafka.confluent import _has_joined
-from llm_service.kafka.consumer import ConsumerLoop, ConsumerPolicy
+from llm_service.kafka.consumer import ConsumerLoop
+from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.offset_map import METADATA_LIMIT, OffsetMapTooLong, Run, encode, encode_owned, read
 from llm_service.kafka.port import Committed, TopicPartition
 from llm_service.kafka.tracker import PartitionTracker, Position
