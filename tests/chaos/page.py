@@ -154,8 +154,8 @@ def _takeovers(calm: Mapping[str, Report], storm: Report | None) -> str:
         "From the SIGKILL of a busy worker to the next terminal event of the partitions that it worked on, in seconds.",
         "Nothing but kills strikes in these runs; a task takes up to a second itself.",
         "",
-        "| | the same instance is back | another member takes over | commit, date |",
-        "|---|---|---|---|",
+        "| | the same instance is back | another member takes over | commit, date | load of the machine |",
+        "|---|---|---|---|--:|",
     ]
     rows = {f"{name} protocol": found for name, found in calm.items()}
     if storm:
@@ -163,8 +163,9 @@ def _takeovers(calm: Mapping[str, Report], storm: Report | None) -> str:
     for name, found in rows.items():
         kills = numbers(found, "kills")
         times = [_spread(kills[column]) for column in ("same instance back, s", "another member, s")]
+        about = found["about"]
         lines.append(
-            f"| {name} | {times[0]} | {times[1]} | {found['about']['commit']}, {found['about']['date']} |"
+            f"| {name} | {times[0]} | {times[1]} | {about['commit']}, {about['date']} | {about['load'].split()[0]} |"
         )
     lines += [
         "",
