@@ -87,7 +87,7 @@ class Catalogue:
     async def run(
         self, *, seconds: float = 60.0, task: Mapping[str, object] | None = None, **behaviour: Any
     ) -> Ended:
-        """One task, whose text makes the first provider behave so (the second does not follow: see ``SECOND_IS_WELL``)."""
+        """One task, towards which the first provider is told to behave so; the second is well."""
         (ended,) = await self.run_many(1, seconds=seconds, task=task, **behaviour)
         return ended
 
