@@ -25,7 +25,6 @@ PROTOCOLS = (
     {"KAFKA_ASSIGNMENT_STRATEGY": "range"},
     {"KAFKA_GROUP_PROTOCOL": "consumer"},
 )
-TASKS = 200
 QUICK_SESSION = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_HEARTBEAT_INTERVAL_MS": "300"}
 # After which the brokers would end a transaction themselves, at their next sweep.
 TRANSACTION_S = 10.0
@@ -46,13 +45,15 @@ async def _come_and_go(stage: Stage, settings: dict[str, str]) -> None:
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         with workers(staying, first, second):
             await started(staying)
-            sending = asyncio.create_task(_steadily(here))
+            enough = asyncio.Event()
+            sending = asyncio.create_task(_steadily(here, enough))
             await started(first)
             await _has_its_share(first)
             # One comes while another goes.
             await asyncio.gather(started(second), _left(first))
             await _has_its_share(second)
             await _left(second)
+            enough.set()
             task_ids = await sending
             await here.ended(*task_ids, seconds=60)
             await _left(staying)
@@ -64,10 +65,10 @@ async def _come_and_go(stage: Stage, settings: dict[str, str]) -> None:
     assert sum(base for base, _ in covered.values()) == len(task_ids), "all of it is committed"
 
 
-async def _steadily(here: Platform) -> list[str]:
-    """At any time some dozen of them are at work."""
-    task_ids = []
-    for _ in range(TASKS):
+async def _steadily(here: Platform, enough: asyncio.Event) -> list[str]:
+    """At any time some dozen of them are at work, for as long as members come and go."""
+    task_ids: list[str] = []
+    while not enough.is_set():
         task_ids.append(await send(here, delay=0.5))
         await asyncio.sleep(0.05)
     return task_ids
@@ -75,7 +76,7 @@ async def _steadily(here: Platform) -> list[str]:
 
 async def _has_its_share(worker: Worker) -> None:
     settled = "llm_service_tasks_settled_total"
-    await until(lambda: worker.metric(settled) > 3, 30, f"{worker.log.stem} has settled some")
+    await until(lambda: worker.metric(settled) > 3, 60, f"{worker.log.stem} has settled some")
 
 
 async def _left(worker: Worker) -> None:
