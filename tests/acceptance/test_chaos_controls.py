@@ -85,7 +85,7 @@ async def _played(control: Control, services: Services, folder: Path, room: asyn
     if not control.faults:
         plan = replace(plan, tasks=150, seconds=4.0)
     if not control.caught:
-        plan = replace(plan, ends_within_s=90.0)
+        plan = replace(plan, ends_within_s=90.0, patience=4.0)
     async with room:
         await run(plan, services, folder, {}, Progress())
     found = await asyncio.to_thread(lambda: judge(Book(folder)))
