@@ -37,14 +37,11 @@ def install(cache: Cache) -> None:
 def _build(draft: Path) -> None:
     compiler()
     wanted = draft / "wanted.txt"
-    wanted.write_text("\n".join([_SOURCE, *_WHEELS]) + "\n")
+    # In the line itself: what is given beside a file of requirements does not reach them.
+    wanted.write_text("\n".join([f'{_SOURCE} --config-settings "build.targets=llama"', *_WHEELS]) + "\n")
     env = {
         "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
         "CMAKE_ARGS": f"-DLLAVA_BUILD=OFF -DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={_LESS}",
     }
-    settings = ["--config-settings=build.targets=llama", "--no-binary=llama-cpp-python"]
-    run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--require-hashes", *settings, "-w", str(draft), "-r",
-         str(wanted)],
-        env,
-    )  # fmt: skip
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--require-hashes"]
+    run([*wheel, "--no-binary=llama-cpp-python", "-w", str(draft), "-r", str(wanted)], env)
