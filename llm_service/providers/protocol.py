@@ -133,7 +133,7 @@ class Completion:
     """The model as the provider named it in its answer."""
     usage: Usage = field(default_factory=Usage)
     cost: float | None = None
-    """US dollars, where the provider itself says so; else it is worked out from the price table."""
+    """US dollars, where the provider itself says so; else None."""
     timings: Timings = field(default_factory=Timings)
     quota: Quota | None = None
 

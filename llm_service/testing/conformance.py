@@ -47,6 +47,11 @@ class ProviderConformance:
         )
         return CompletionRequest(messages, parameters=Parameters(max_tokens=64), nonce="n0nce")
 
+    @pytest.fixture
+    def embedding_model(self) -> str | None:
+        """The model to embed with, where the provider embeds and has no usual one of its own."""
+        return None
+
     # --- answers ----------------------------------------------------------------------------------
 
     async def test_it_says_who_it_is(self, provider: Provider) -> None:
@@ -141,13 +146,15 @@ class ProviderConformance:
 
     # --- beside answers ---------------------------------------------------------------------------
 
-    async def test_embeddings_are_given_or_refused(self, provider: Provider) -> None:
+    async def test_embeddings_are_given_or_refused(
+        self, provider: Provider, embedding_model: str | None
+    ) -> None:
         texts = ["the first text", "второй"]
         if not provider.capabilities.embeddings:
             with pytest.raises(RequestUnsupported):
                 await provider.embed(texts)
             return
-        found = await provider.embed(texts)
+        found = await provider.embed(texts, embedding_model)
         assert len(found.vectors) == len(texts)
         assert len({len(vector) for vector in found.vectors}) == 1
         assert found.vectors[0]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from llm_service.providers.compatible.vendors import VENDORS
 from llm_service.providers.protocol import Provider
 from llm_service.testing import ProviderConformance
 from tests.contract.provider_benches import Bench, all_names, bench
@@ -24,3 +25,8 @@ class TestProviders(ProviderConformance):
         made = running.provider()
         yield made
         await made.close()
+
+    @pytest.fixture
+    def embedding_model(self, running: Bench) -> str | None:
+        vendor = VENDORS.get(running.name)
+        return "acme-embedding" if vendor is not None and not vendor.embedding_model else None

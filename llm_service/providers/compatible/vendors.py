@@ -1,4 +1,4 @@
-"""The vendors that are known, each from its own documentation; what is marked so there is not confirmed by it."""
+"""The vendors that are known; nothing here was tried against a vendor itself, only against the stand-in."""
 
 from __future__ import annotations
 
