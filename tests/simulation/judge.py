@@ -69,6 +69,8 @@ class Watch(Watcher):
             self.drops.note_sent(offset, expected)
             return
         self.by_id[expected.task_id].append((place, offset))
+        # A repeat is answered by the one that waits, or is worked on where nobody knows any more that one does.
+        self._due.pop(expected.task_id, None)
         self._note(place, offset, expected)
 
     def _note(self, place: TopicPartition, offset: int, expected: Expected) -> None:
