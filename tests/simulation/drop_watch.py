@@ -24,6 +24,7 @@ class DropWatch:
         """The task that each drop is to become."""
         self._left: set[str] = set()
         self._keys: dict[str, str] = {}
+        self._committed = 0
         self.moves = 0
         """How often the notifications have changed hands."""
 
@@ -51,9 +52,13 @@ class DropWatch:
         first, last = bisect_left(self._offsets, start), bisect_left(self._offsets, end)
         return [self._offsets[n] for n in range(first, last) if not self.tasks[self._told[n]]]
 
+    def note_committed(self, offset: int) -> None:
+        self._committed = offset
+
     @property
     def is_done(self) -> bool:
-        return not self._left
+        """Each has its task, and nobody will read it again and make another."""
+        return not self._left and (not self._offsets or self._committed > self._offsets[-1])
 
     def broken(self, *, exactly: bool) -> Iterator[str]:
         for drop, expected in self.expected.items():

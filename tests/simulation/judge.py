@@ -209,6 +209,8 @@ class Watch(Watcher):
         for unfinished in self._open_in(place, begin, offset):
             self._fail(f"I4: {_name(place)} is committed up to {offset}, and {unfinished} is not finished")
         self._checked[place] = max(begin, offset)
+        if place.topic == DROPS:
+            self.drops.note_committed(offset)
         self._named[place] = self._runs(committed)
         for run in self._named[place]:
             for unfinished in self._open_in(place, run.start, run.end):
