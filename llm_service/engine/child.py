@@ -67,6 +67,7 @@ class _Line:
         self._control = control
         self._received = bytearray()
         self._beaten = 0.0
+        self._told = Beat()
 
     def send(self, reports: Sequence[Report]) -> None:
         body = b"".join(frames.pack(report) for report in reports)
@@ -74,10 +75,10 @@ class _Line:
             self._control.sendall(body)
 
     def beat(self, beat: Beat) -> None:
-        """Say that the process goes on, where the last time is long enough ago."""
+        """Say that the process goes on: when a sequence joins or leaves, and where the last time is long enough ago."""
         now = time.monotonic()
-        if now - self._beaten >= _BEAT_S:
-            self._beaten = now
+        if beat.running != self._told.running or now - self._beaten >= _BEAT_S:
+            self._beaten, self._told = now, beat
             self.send([beat])
 
     def commands(self, wait_s: float) -> Iterator[Command]:

@@ -21,7 +21,7 @@ _HEEDS = "DEMO_HEEDS"
 # has started.
 START = (
     "import os, signal; signal.signal(signal.SIGINT, lambda *_: os._exit(130)); "
-    f"open(os.environ.pop('{_HEEDS}'), 'w').close(); "
+    f"open(os.environ.pop('{_HEEDS}', os.devnull), 'w').close(); "
     "from llm_service.cli.main import main; main(prog_name='demo')"
 )
 COMMAND = (sys.executable, "-P", "-c", START, "demo")

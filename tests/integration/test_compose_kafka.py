@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.services import kafka_own
@@ -92,10 +93,24 @@ def test_one_broker_is_enough_for_all_it_keeps(composed: Composed) -> None:
     consumer = Consumer({**group, "log_level": 0})
     try:
         place = TopicPartition(topic, 0, 0)
-        consumer.commit(offsets=[place], asynchronous=False)
+        _committed(consumer, place)
         assert [found.offset for found in consumer.committed([place], timeout=20)] == [0]
     finally:
         consumer.close()
+
+
+def _committed(consumer: Consumer, place: TopicPartition) -> None:
+    """The coordinator's topic is being made at the first try."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            consumer.commit(offsets=[place], asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def test_the_health_check_tells_a_broker_from_none(composed: Composed) -> None:
