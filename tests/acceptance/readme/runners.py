@@ -40,7 +40,11 @@ from tests.services.cache import Cache
 _THIRD_PARTY = ROOT / "tests" / "fixtures" / "thirdparty_provider" / "pyproject.toml"
 # The runbook's commands are run where the symptom is that they find the cause of.
 _WHOLE_PAGES: Mapping[str, str] = MappingProxyType(
-    {"docs/runbook.md": "test_runbook*.py", "docs/runbook.ru.md": "test_runbook*.py"}
+    {
+        "docs/runbook.md": "acceptance/test_runbook*.py",
+        "docs/runbook.ru.md": "acceptance/test_runbook*.py",
+        "docs/adding-a-provider.md": "integration/test_adding_a_provider.py",
+    }
 )
 # Assignments that a command stands behind are a command.
 _ASSIGNMENT = re.compile(r"\s*(#.*|[A-Z][A-Z0-9_]*=(?!.* (llm-service|python3?|\./|\.venv/|[a-z]+ -)).*)?")
@@ -172,7 +176,7 @@ def _is_checked_elsewhere(block: Block, _around: Surroundings) -> None:
 
 def _is_on_a_page_with_a_test(block: Block, _around: Surroundings) -> None:
     tests = _WHOLE_PAGES[block.page]
-    assert list((ROOT / "tests" / "acceptance").glob(tests)), f"{block}: there is no {tests}"
+    assert list((ROOT / "tests").glob(tests)), f"{block}: there is no {tests}"
 
 
 _BY_NAME: Mapping[str, Runner] = MappingProxyType(
