@@ -72,7 +72,10 @@ class Bed:
         return ran | {name: f"not available: {reason}" for name, reason in self._refused.items()}
 
     def close(self) -> None:
-        """End what is ours: containers here, processes and their folders by the reaper."""
+        """End what is ours, and wait for it; what is left, and the folders, are the reaper's."""
+        for service in self._running.values():
+            with contextlib.suppress(Unavailable):  # not ours
+                service.kill()
         for container in self._containers:
             with contextlib.suppress(Exception):  # Ryuk removes what the client could not
                 container.remove()
