@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import time
 
 import asyncpg
 import jsonschema
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from ollama import AsyncClient
 
+from tests.services.bed import Bed
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
 from tests.services.ollama import Ollama
 from tests.services.postgres import Postgres
+from tests.services.wishes import Wishes
 
 
 async def test_kafka_keeps_what_was_produced_over_a_kill(kafka: Kafka) -> None:
@@ -61,6 +65,16 @@ def test_a_killed_service_is_down_until_it_is_started(minio: MinioServer) -> Non
     minio.start()
     assert minio.is_running()
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.usefixtures("minio")
+def test_a_bed_waits_for_the_end_of_what_it_started() -> None:
+    """A process that nobody has waited for fails whichever test runs when it is collected: here this one."""
+    bed = Bed(Wishes.read(), lambda _line: None)
+    bed.another("minio")
+    bed.close()
+    del bed
+    gc.collect()
 
 
 async def test_postgres_keeps_a_committed_row_over_a_kill(postgres: Postgres) -> None:

@@ -31,6 +31,7 @@ def judge(stream: BinaryIO, size: int, name: str) -> None:
             _judge_sums(parts, size, name)
             for part in parts:
                 _judge_part(archive, part, name)
+    # NotImplementedError is zipfile's word for a compression or a version of the format that it does not know.
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise DocumentUnreadable(f"{name!r} is broken: its parts can't be read") from error
     stream.seek(0)
