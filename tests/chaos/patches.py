@@ -118,15 +118,18 @@ def offset_outside() -> None:
 
 
 def plain_commit_beside() -> None:
-    """The consumer commits what it knows of, while transactions over the same offsets are open."""
+    """The consumer commits on an interval what it knew of, while transactions over the same offsets come to their end."""
+    later: deque[tuple[float, list[Position]]] = deque()
     step = TransactionalCommits.step
 
     def step_with(self: TransactionalCommits, held: Held) -> None:
         step(self, held)
-        member: Any = self._member
         owner = self._loop._policy.owner
-        positions = [tracker.position_with((), owner) for tracker in held.values()]
-        member.commit_async([position for position in positions if position is not None])
+        known = [tracker.position_with((), owner) for tracker in held.values()]
+        later.append((time.monotonic() + _LATER_S, [position for position in known if position is not None]))
+        while later and later[0][0] <= time.monotonic():
+            member: Any = self._member
+            member.commit_async(later.popleft()[1])
 
     TransactionalCommits.step = step_with  # type: ignore[method-assign]
 
