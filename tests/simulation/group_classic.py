@@ -12,7 +12,8 @@ from tests.simulation.world import World
 _REBALANCE_S = 30.0
 _INITIAL_S = 0.5
 Joined = Callable[[int], None]
-Synced = Callable[[int, set[TopicPartition]], None]
+Synced = Callable[[int, set[TopicPartition] | None], None]
+"""The generation and the share; None where the next rebalance began first: join again."""
 
 
 class ClassicGroup:
@@ -108,7 +109,10 @@ class ClassicGroup:
 
     def _sync(self, generation: int, joining: dict[str, tuple[Joined, Synced]]) -> None:
         if self.generation != generation or self.state != "completing":
-            return  # somebody came or went meanwhile: all join again
+            for name, (_, synced) in joining.items():
+                if name in self.members and name not in self._joining:
+                    synced(generation, None)
+            return
         self.state = "stable"
         before = {name: set(self.members[name].owned) for name in joining}
         shares = spread(self._places, before)

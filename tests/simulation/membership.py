@@ -71,7 +71,7 @@ class ClassicMember:
         def joined(generation: int) -> None:
             process.after(self._calls.latency(""), lambda: self._joined(attempt, name, generation))
 
-        def synced(generation: int, share: set[TopicPartition]) -> None:
+        def synced(generation: int, share: set[TopicPartition] | None) -> None:
             process.after(self._calls.latency(""), lambda: self._synced(attempt, generation, share))
 
         owned = set(self.owned)
@@ -97,8 +97,11 @@ class ClassicMember:
         if attempt == self._attempt and self._is_joining:
             self.name, self.generation = name, generation
 
-    def _synced(self, attempt: int, generation: int, share: set[TopicPartition]) -> None:
+    def _synced(self, attempt: int, generation: int, share: set[TopicPartition] | None) -> None:
         if attempt != self._attempt or generation != self.generation or not self._is_joining:
+            return
+        if share is None:
+            self._join()
             return
         self._is_joining = False
         taken = self.owned - share
