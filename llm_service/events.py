@@ -107,15 +107,6 @@ class FileLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentsAltered:
-    """The model gets other text than was sent: ``hidden`` characters shown by number, ``cut_chars`` left out."""
-
-    task: TaskRef
-    hidden: int = 0
-    cut_chars: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class TaskSettled:
     """The outcome of the task is durable. ``code`` is ``success`` or the error's code."""
 
@@ -134,6 +125,10 @@ class TaskSettled:
     """US dollars, of all calls that the answer took; None where nobody knows."""
     tried: str = ""
     """``gigachat:provider_unavailable ollama:success``; empty of a task that had one provider only."""
+    cut_chars: int = 0
+    """Of its documents: too long for the model, and left out as the task allows."""
+    hidden_chars: int = 0
+    """Of its documents: those nobody sees, shown to the model by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +349,6 @@ Event: TypeAlias = (
     | TaskStarted
     | StageFinished
     | FileLoaded
-    | DocumentsAltered
     | TaskSettled
     | TaskSentRound
     | TaskCameBack

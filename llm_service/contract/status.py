@@ -17,6 +17,9 @@ ResultEncoding: TypeAlias = Literal["string", "object"]
 
 # A sentence with an excerpt, stored and shown by every reader. The errors' own messages are shorter already.
 MAX_ERROR_CHARS = 2_000
+# Of the documents that were altered so many are named, each in so many characters: 6 bytes a letter make 6 kB of it.
+_ALTERED_NAMED = 10
+_ALTERED_NAME_CHARS = 100
 TOO_LARGE_NOTE = "The result is too large for a message; the object at result_ref holds it."
 
 
@@ -72,6 +75,19 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Altered:
+    """A document of which the model did not get all as it came."""
+
+    name: str
+    chars: int
+    """Of its whole text."""
+    cut_chars: int = 0
+    """Too long for the model, and left out as the task allows."""
+    hidden_chars: int = 0
+    """Those nobody sees, in its text and its name: the model was shown their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
     """There is an answer: ``text``, or the object at ``result_ref``, ``result_text(text)`` in UTF-8."""
 
@@ -87,6 +103,7 @@ class Success:
     result_ref: str | None = None
     tried: tuple[Tried, ...] = ()
     """All that were asked, in their order; empty where the task had one provider only."""
+    altered: tuple[Altered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,7 @@ class Failure:
     tokens_used: int | None = None
     processing_time_ms: int | None = None
     tried: tuple[Tried, ...] = ()
+    altered: tuple[Altered, ...] = ()
 
 
 StatusEvent: TypeAlias = Processing | Success | Failure
@@ -157,11 +175,30 @@ def _success(event: Success, encoding: ResultEncoding) -> dict[str, object]:
         "model": event.model,
         "finish_reason": event.finish_reason,
         "tried": _tried(event.tried),
+        "altered": _altered(event.altered),
     }
 
 
 def _tried(tried: tuple[Tried, ...]) -> list[dict[str, str]] | None:
     return [{"provider": one.provider, "model": one.model, "code": one.code} for one in tried] or None
+
+
+def _altered(altered: tuple[Altered, ...]) -> dict[str, object] | None:
+    if not altered:
+        return None
+    return {
+        "cut_chars": sum(one.cut_chars for one in altered),
+        "hidden_chars": sum(one.hidden_chars for one in altered),
+        "documents": [
+            {
+                "name": shorten(one.name, _ALTERED_NAME_CHARS),
+                "chars": one.chars,
+                "cut_chars": one.cut_chars,
+                "hidden_chars": one.hidden_chars,
+            }
+            for one in altered[:_ALTERED_NAMED]
+        ],
+    }
 
 
 def _result(event: Success, encoding: ResultEncoding) -> object:
@@ -207,6 +244,7 @@ def _failure(event: Failure) -> dict[str, object]:
         "tokens_used": event.tokens_used,
         "processing_time_ms": event.processing_time_ms,
         "tried": _tried(event.tried),
+        "altered": _altered(event.altered),
     }
 
 

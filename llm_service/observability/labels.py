@@ -29,6 +29,11 @@ DROP_SKIPPED = Label(
     "already, `other_event`: no file came by it",
     ("unmatched", "ignored", "own_object", "repeated", "other_event"),
 )
+ALTERED = Label(
+    "how",
+    "`cut`: too long for the model, where the task allows it; `hidden`: seen by nobody, and shown to the model by number",
+    ("cut", "hidden"),
+)
 HOW = Label(
     "how",
     "`waiting` for the first of its id, `replayed` from memory or ledger, `retry`: answered by the first, which waits on "

@@ -65,7 +65,7 @@ class LogObserver:
         match event:
             case events.TaskSettled() | events.TaskSentRound():
                 _task_line(event)
-            case events.FellBack() | events.BreakerChanged() | events.FilesLeft() | events.DocumentsAltered():
+            case events.FellBack() | events.BreakerChanged() | events.FilesLeft():
                 _provider(event)
             case events.ConnectionChanged():
                 _connection(event)
@@ -107,19 +107,14 @@ class LogObserver:
         logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _provider(
-    event: events.FellBack | events.BreakerChanged | events.FilesLeft | events.DocumentsAltered,
-) -> None:
-    """What a provider did, or what it was given."""
+def _provider(event: events.FellBack | events.BreakerChanged | events.FilesLeft) -> None:
+    """What a provider did."""
     if isinstance(event, events.FellBack):
         line = logger.bind(**_task(event.task), provider=event.provider, model=event.model)
         line.bind(code=event.code, reason=event.reason, next=event.next_provider).warning("fell_back")
     elif isinstance(event, events.BreakerChanged):
         line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
         line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
-    elif isinstance(event, events.DocumentsAltered):
-        line = logger.bind(**_task(event.task), hidden=event.hidden, cut_chars=event.cut_chars)
-        line.warning("documents_altered")
     else:
         files = ",".join(event.file_ids)
         logger.bind(provider=event.provider, files=files).warning("provider_files_left")
@@ -216,7 +211,12 @@ def _settled(event: events.TaskSettled) -> None:
         fields_shown["reason"] = event.message
     if event.tried:
         fields_shown["tried"] = event.tried
-    logger.bind(**fields_shown).info("task_settled")
+    if event.cut_chars:
+        fields_shown["cut_chars"] = event.cut_chars
+    if event.hidden_chars:
+        fields_shown["hidden_chars"] = event.hidden_chars
+    # Who hides characters may mean to be followed: that is looked at.
+    logger.bind(**fields_shown).log("WARNING" if event.hidden_chars else "INFO", "task_settled")
 
 
 def _sent_round(event: events.TaskSentRound) -> None:

@@ -149,6 +149,14 @@ FOLLOWED = (
         "dollars",
         "sum by (provider) (increase(llm_service_cost_dollars_total[1d]))",
     ),
+    Metric(
+        "altered_chars",
+        Kind.COUNTER,
+        "Characters of documents that models did not get as they came.",
+        (labels.ALTERED,),
+        "characters",
+        "sum by (how) (increase(llm_service_altered_chars_total[1d])) > 0",
+    ),
     Metric("provider_calls", Kind.COUNTER, "Calls that ended.", (labels.PROVIDER, labels.CALL_CODE)),
     Metric(
         "provider_call_seconds",

@@ -64,6 +64,7 @@ class Metrics:
     file_bytes: Counter
     tokens: Counter
     cost_dollars: Counter
+    altered_chars: Counter
     provider_calls: Counter
     provider_call_seconds: Histogram
     provider_first_token_seconds: Histogram

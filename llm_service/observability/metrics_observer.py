@@ -105,6 +105,10 @@ class MetricsObserver:
             self._tokens(provider, "completion").inc(event.completion_tokens)
         if event.cost is not None:
             self._metrics.cost_dollars.labels(provider).inc(event.cost)
+        if event.cut_chars:
+            self._metrics.altered_chars.labels("cut").inc(event.cut_chars)
+        if event.hidden_chars:
+            self._metrics.altered_chars.labels("hidden").inc(event.hidden_chars)
 
     def _sent_round(self, event: events.TaskSentRound) -> None:
         self._metrics.tasks_sent_round.labels("wait" if event.waits else "attempt", event.code).inc()

@@ -51,6 +51,8 @@ class Document:
     size: int = 0
     hidden: int = 0
     """Characters of the text that nobody sees: it shows their numbers instead."""
+    left_out: int = 0
+    """Characters cut off at its end, where a line of the text says so."""
 
 
 @dataclass(frozen=True, slots=True)

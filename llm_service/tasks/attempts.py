@@ -12,6 +12,7 @@ from llm_service.errors import DeadlineExceeded, PublishFailed, ServiceError, To
 from llm_service.resilience.deadline import Deadline
 from llm_service.resilience.shortage import MachineShort, shortage
 from llm_service.tasks.course import Stage
+from llm_service.tasks.cutting import Pause
 from llm_service.tasks.ending import failed, succeeded
 from llm_service.tasks.fallback import Fallback
 from llm_service.tasks.outcome import Decided
@@ -21,7 +22,7 @@ from llm_service.tasks.ports import Outcome
 from llm_service.tasks.rounds import Going
 from llm_service.tasks.tools import Case, Tools
 from llm_service.tasks.waiting_room import SentRound
-from llm_service.tasks.work import Answer, Pause
+from llm_service.tasks.work import Answer
 
 # Between two tries to publish PROCESSING: Kafka is away, and nothing is gained by asking more often.
 _PROCESSING_RETRY_S = 1.0
@@ -51,16 +52,14 @@ class Attempts:
             provider = plan.provider
             answer = await self._answer(case, task, plan)
             case.course.stage = Stage.DECIDED
-            success = succeeded(answer, plan, self._elapsed_ms(began), case.course.tried)
+            success = succeeded(answer, plan, self._elapsed_ms(began), case.course)
             return await self._tools.outcomes.success(case.delivery, case.who, success)
         except SentRound as sent:
             failure = failed(sent.cause, provider, self._elapsed_ms(began))
             has_spent = case.course.has_spent
             going = self._tools.rounds.waiting(case.delivery, sent.cause, has_spent=has_spent)
         except ServiceError as error:
-            tried = case.course.tried
-            asked_last = tried[-1].provider if tried else provider
-            failure = failed(error, asked_last, self._elapsed_ms(began), tried)
+            failure = failed(error, provider, self._elapsed_ms(began), case.course)
             if isinstance(task, Task):
                 going = self._tools.rounds.after(case.delivery, task, error)
         except Exception as bug:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 
-from llm_service.contract.status import Tried
+from llm_service.contract.status import Altered, Tried
 from llm_service.tasks.ports import Delivery
 
 
@@ -23,7 +23,7 @@ class Stage(Enum):
 class Course:
     """The stage of one delivery; the life of the task moves it."""
 
-    __slots__ = ("delivery", "has_spent", "stage", "tried")
+    __slots__ = ("altered", "delivery", "has_spent", "stage", "tried")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
@@ -33,6 +33,12 @@ class Course:
 
         self.tried: list[Tried] = []
         """The providers that were asked for it, in their order."""
+
+        self.altered: tuple[Altered, ...] = ()
+        """The documents that the last of them did not get as they came."""
+
+    def tell(self, altered: Sequence[Altered]) -> None:
+        self.altered = tuple(altered)
 
     def spend(self) -> None:
         self.has_spent = True

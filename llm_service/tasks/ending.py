@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from llm_service import events
-from llm_service.contract.status import Failure, Status, Success, Tried
+from llm_service.contract.status import Failure, Status, Success
 from llm_service.errors import AnswerError, IdConflict, ServiceError
+from llm_service.tasks.course import Course
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Delivery
@@ -14,8 +13,9 @@ from llm_service.tasks.rounds import Going
 from llm_service.tasks.work import Answer
 
 
-def succeeded(answer: Answer, plan: Plan, elapsed_ms: int, tried: Sequence[Tried] = ()) -> Success:
+def succeeded(answer: Answer, plan: Plan, elapsed_ms: int, course: Course) -> Success:
     """The event of an answer that holds."""
+    tried = course.tried
     return Success(
         text=answer.text,
         provider=tried[-1].provider if tried else plan.provider,
@@ -26,21 +26,24 @@ def succeeded(answer: Answer, plan: Plan, elapsed_ms: int, tried: Sequence[Tried
         cost=answer.cost,
         processing_time_ms=elapsed_ms,
         tried=tuple(tried),
+        altered=course.altered,
     )
 
 
 def failed(
-    error: ServiceError, provider: str | None, elapsed_ms: int, tried: Sequence[Tried] = ()
+    error: ServiceError, provider: str | None, elapsed_ms: int, course: Course | None = None
 ) -> Failure:
-    """The event of an error that ends the task."""
+    """The event of an error that ends the task; ``provider`` is whom it was meant for."""
+    tried = course.tried if course is not None else []
     return Failure(
         code=error.code,
         message=error.message,
         retryable=error.retryable,
-        provider=provider,
+        provider=tried[-1].provider if tried else provider,
         tokens_used=error.tokens_used if isinstance(error, AnswerError) else None,
         processing_time_ms=elapsed_ms,
         tried=tuple(tried),
+        altered=course.altered if course is not None else (),
     )
 
 
@@ -66,16 +69,35 @@ def settled(
             has_letter,
             event.cost,
             _shown(event),
+            *_chars(event),
         )
     code, message = (event.code, event.message) if event is not None else (IdConflict.code, "")
     provider = (event.provider if event is not None else None) or ""
     return events.TaskSettled(
-        ref, Status.FAILED, code, message, provider, "", seconds, None, None, has_letter, None, _shown(event)
+        ref,
+        Status.FAILED,
+        code,
+        message,
+        provider,
+        "",
+        seconds,
+        None,
+        None,
+        has_letter,
+        None,
+        _shown(event),
+        *_chars(event),
     )
 
 
 def _shown(event: Failure | Success | None) -> str:
     return " ".join(f"{one.provider}:{one.code}" for one in event.tried) if event is not None else ""
+
+
+def _chars(event: Failure | Success | None) -> tuple[int, int]:
+    """Cut, and hidden."""
+    altered = event.altered if event is not None else ()
+    return sum(one.cut_chars for one in altered), sum(one.hidden_chars for one in altered)
 
 
 def _sent_round(

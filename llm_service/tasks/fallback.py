@@ -16,9 +16,10 @@ from llm_service.errors import (
     ServiceError,
 )
 from llm_service.resilience.deadline import Deadline
+from llm_service.tasks.cutting import Pause
 from llm_service.tasks.plan import Choice, Plan
 from llm_service.tasks.tools import Case, Tools
-from llm_service.tasks.work import Answer, Pause
+from llm_service.tasks.work import Answer
 
 _SHARE = 0.5
 """Of the time that is left to the deadline: for each provider but the last. What it has not answered by then another may."""
@@ -91,8 +92,10 @@ class Fallback:
 
     async def _asked(self, plan: Plan, deadline: Deadline, pause: Pause, *, hurried: bool) -> Answer:
         case = self._case
-        spend = case.course.spend
-        return await self._tools.work.do(self._task, case.ref, plan, deadline, pause, spend, hurried=hurried)
+        course = case.course
+        return await self._tools.work.do(
+            self._task, case.ref, plan, deadline, pause, course.spend, course.tell, hurried=hurried
+        )
 
     def _share(self, has_next: bool) -> Deadline:  # noqa: FBT001 - one caller
         left = self._deadline.remaining(self._tools.clock)

@@ -61,9 +61,7 @@ def cut(documents: Sequence[Document], share: float) -> tuple[Document, ...]:
     sizes = [_size(document) for document in documents]
     most = _level(sizes, int(sum(sizes) * share))
     return tuple(
-        document
-        if size <= most or document.text is None
-        else replace(document, text=_ended(document.text, most))
+        document if size <= most or document.text is None else _ended(document, document.text, most)
         for document, size in zip(documents, sizes, strict=True)
     )
 
@@ -98,8 +96,10 @@ def _level(sizes: Sequence[int], room: int) -> int:
     return max(sizes, default=0)
 
 
-def _ended(text: str, most: int) -> str:
+def _ended(document: Document, text: str, most: int) -> Document:
     kept = text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
     space = max(kept.rfind(" ", -_WORD_CHARS), kept.rfind("\n", -_WORD_CHARS))
     kept = kept[:space] if space > 0 else kept
-    return f"{kept}\n[cut here: {len(text) - len(kept)} of {len(text)} characters are left out]"
+    left_out = len(text) - len(kept)
+    note = f"[cut here: {left_out} of {len(text)} characters are left out]"
+    return replace(document, text=f"{kept}\n{note}", left_out=left_out)

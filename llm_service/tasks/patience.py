@@ -10,9 +10,9 @@ from llm_service.providers.guard import Guard
 from llm_service.resilience.breaker import OPEN
 from llm_service.resilience.deadline import Deadline
 from llm_service.tasks.course import Course
+from llm_service.tasks.cutting import Pause
 from llm_service.tasks.pool import Slot, WorkerPool
 from llm_service.tasks.waiting_room import Wait, WaitingRoom
-from llm_service.tasks.work import Pause
 
 
 class Patience:

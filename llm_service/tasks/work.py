@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,6 @@ from llm_service.errors import (
     AnswerSchemaMismatch,
     AnswerTruncated,
     ContentFiltered,
-    ContextTooLong,
     FileError,
     StoreUnavailable,
     VerdictFailed,
@@ -39,16 +38,12 @@ from llm_service.providers.protocol import (
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
 from llm_service.resilience.shortage import shortage
-from llm_service.tasks import fitting
+from llm_service.tasks.cutting import Complete, Cutting, Documents, Pause, Telling
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Files
 
 T = TypeVar("T")
-# By half each, where nobody says how much is too much: to a thirtieth of what the task brought.
-_CUTS = 5
 _QUICK_CHARS = 20_000
-Pause = Callable[[], AbstractAsyncContextManager[None]]
-_Complete = Callable[[CompletionRequest, Deadline, Pause], Awaitable[Completion]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +94,14 @@ class Work:
         deadline: Deadline,
         pause: Pause,
         spent: Callable[[], None] = lambda: None,
+        tell: Telling = lambda _: None,
         *,
         hurried: bool = False,
     ) -> Answer:
         """Answer the task. Every wait for something outside happens inside ``pause()``, without a worker slot.
 
         ``spent`` is called after each call of the provider that may have cost something; ``hurried`` says that
-        another provider would take the task.
+        another provider would take the task. ``tell`` hears before each call what of the documents was altered for it.
 
         Raises FileError, ProviderError, AnswerError, DeadlineExceeded.
         """
@@ -126,8 +122,8 @@ class Work:
             )
             with self._stage(ref, "provider"):
                 call = partial(guard.complete, spent=spent, hurried=hurried)
-                complete = self._fitting(call, guard.provider.capabilities, task, ref)
-                return await self._ask(complete, request, plan, deadline, pause)
+                cutting = self._cutting(call, guard.provider.capabilities, task, ref, pause, tell)
+                return await self._ask(cutting.complete, request, plan, deadline, pause)
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -163,8 +159,6 @@ class Work:
         # A microsecond a character at worst, 20 times less at best.
         shown = asyncio.to_thread(made_visible, text) if len(text) > _QUICK_CHARS else None
         text, in_text = made_visible(text) if shown is None else await shown
-        if in_name or in_text:
-            self._observe(events.DocumentsAltered(ref, hidden=in_name + in_text))
         return replace(
             document, name=name, text=None if document.text is None else text, hidden=in_name + in_text
         )
@@ -194,38 +188,19 @@ class Work:
 
     # --- the question and its answer ------------------------------------------------------------
 
-    def _fitting(self, call: _Complete, able: Capabilities, task: Task, ref: events.TaskRef) -> _Complete:
+    def _cutting(
+        self, call: Complete, able: Capabilities, task: Task, ref: events.TaskRef, pause: Pause, tell: Telling
+    ) -> Cutting:
         """Asks the provider, with shorter documents where they are too long for it and the task allows that."""
-
-        async def ask(request: CompletionRequest, deadline: Deadline, pause: Pause) -> Completion:
-            fitting.judge(request, able.context_tokens)
-            return await call(request, deadline, pause)
-
-        async def complete(request: CompletionRequest, deadline: Deadline, pause: Pause) -> Completion:
-            share, sent = 1.0, request
-            for _ in range(_CUTS if task.truncate else 0):
-                try:
-                    return await ask(sent, deadline, pause)
-                except ContextTooLong as error:
-                    request = replace(request, documents=await self._as_texts(request, able, ref, pause))
-                    smaller = fitting.share_to_keep(
-                        replace(request, documents=fitting.cut(request.documents, share)), error
-                    )
-                    if smaller is None:
-                        raise
-                    share *= smaller
-                sent = replace(request, documents=fitting.cut(request.documents, share))
-                self._observe(events.DocumentsAltered(ref, cut_chars=_chars(request) - _chars(sent)))
-            return await ask(sent, deadline, pause)
-
-        return complete
+        as_texts = partial(self._as_texts, able=able, ref=ref, pause=pause)
+        return Cutting(call, able.context_tokens, as_texts if task.truncate else None, tell)
 
     async def _as_texts(
-        self, request: CompletionRequest, able: Capabilities, ref: events.TaskRef, pause: Pause
-    ) -> tuple[Document, ...]:
+        self, documents: Documents, able: Capabilities, ref: events.TaskRef, pause: Pause
+    ) -> Documents:
         """The documents, those as texts that would go as files: only a text can be cut."""
         texts = []
-        for document in request.documents:
+        for document in documents:
             if document.path is None or document.content_type in able.picture_types:
                 texts.append(document)
             else:
@@ -234,7 +209,7 @@ class Work:
         return tuple(texts)
 
     async def _ask(
-        self, complete: _Complete, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
+        self, complete: Complete, request: CompletionRequest, plan: Plan, deadline: Deadline, pause: Pause
     ) -> Answer:
         first = await complete(request, deadline, pause)
         try:
@@ -305,10 +280,6 @@ def _goes_as_it_is(file: LocalFile, able: Capabilities) -> bool:
         return True
     limit = able.upload_limit_bytes
     return file.content_type in able.upload_types and (not limit or file.size <= limit)
-
-
-def _chars(request: CompletionRequest) -> int:
-    return sum(len(document.text or "") for document in request.documents)
 
 
 def _sum(first: Usage, second: Usage) -> Usage:

@@ -43,6 +43,7 @@ NEVER_SEEN = {
     "ledger_fold_lag": "the same; the unit tests of the metrics have one that is behind",
     "provider_fallbacks": "takes a list of providers; asserted in test_failover",
     "cost_dollars": "takes a provider with a price; asserted in test_failover",
+    "altered_chars": "takes a document that is cut, or hides something; asserted in test_documents",
     "drop_tasks": "takes a bucket's notifications; asserted in test_drops",
     "drops_skipped": "the same",
     "drops_refused": "the same",

@@ -16,7 +16,15 @@ from llm_service.contract.body import KNOWN_FIELDS
 from llm_service.contract.message import parse_task
 from llm_service.contract.notification import parse_notification
 from llm_service.contract.record import Record
-from llm_service.contract.status import Failure, Processing, ResultEncoding, StatusEvent, Success, encode
+from llm_service.contract.status import (
+    Altered,
+    Failure,
+    Processing,
+    ResultEncoding,
+    StatusEvent,
+    Success,
+    encode,
+)
 from tests.unit.contract_room.test_dead_letter import HEADERS, LETTER
 from tests.unit.contract_room.test_message import ALL_IN_BODY, BY_PATH
 from tests.unit.contract_room.test_notification import OF_MINIO
@@ -31,6 +39,8 @@ FULL: tuple[tuple[str, StatusEvent], ...] = (
     ("status-success", Success("text")),
     ("status-success", Success('{"a":1}', "p", "m", "stop", 1, None, 0.5, 12)),
     ("status-success", Success("", result_ref="b/k")),
+    ("status-success", Success("text", altered=(Altered("Договор.txt", 9_000, 4_000, 2),) * 11)),
+    ("status-failed", Failure("verdict_failed", "m", retryable=False, altered=(Altered("a", 0, 0, 2),))),
     ("status-failed", Failure("internal_error", "m", retryable=False)),
     (
         "status-failed",

@@ -84,7 +84,8 @@ async def test_a_task_that_allows_it_is_asked_with_what_fits() -> None:
     bench = Bench()
     bench.model.capabilities = Capabilities(context_tokens=4_000)
     bench.files.there = {"a.txt": "буква " * 1_000, "b.txt": "краткое"}
-    assert (await ended(bench, files=["a.txt", "b.txt"], truncate=True))[0] == "success"
+    how, said = await ended(bench, files=["a.txt", "b.txt"], truncate=True)
+    assert how == "success"
     (sent,) = bench.model.requests
     long, short = sent.documents
     assert long.text is not None
@@ -93,8 +94,14 @@ async def test_a_task_that_allows_it_is_asked_with_what_fits() -> None:
     judge(sent, 4_000)
     with pytest.raises(ContextTooLong):
         judge(sent, 3_700)  # and no more of it was cut than had to be
-    (told,) = (event for event in bench.events if isinstance(event, events.DocumentsAltered))
-    assert told.cut_chars == 6_000 - len(long.text)
+    left_out = 6_000 - len(long.text.split("\n[cut here")[0])
+    assert said["altered"] == {
+        "cut_chars": left_out,
+        "hidden_chars": 0,
+        "documents": [{"name": "a.txt", "chars": 6_000, "cut_chars": left_out, "hidden_chars": 0}],
+    }
+    (told,) = (event for event in bench.events if isinstance(event, events.TaskSettled))
+    assert (told.cut_chars, told.hidden_chars) == (left_out, 0)
 
 
 async def test_a_provider_that_counts_is_believed() -> None:
@@ -144,3 +151,17 @@ async def test_truncate_is_true_or_false(value: object) -> None:
     how, said = await ended(Bench(), text="x", truncate=value)
     assert how == "invalid_field"
     assert "truncate" in str(said["error_message"])
+
+
+async def test_what_was_cut_for_the_answer_is_cut_for_its_repair_and_said_of_a_failure_too() -> None:
+    bench = Bench()
+    bench.files.there = {"a.txt": "слово\u200b " * 1_000}
+    bench.model.script = [ContextTooLong("422"), "no JSON", "none either"]
+    schema = {"type": "object"}
+    how, said = await ended(bench, files=["a.txt"], truncate=True, response_format=schema)
+    assert how == "answer_not_json"
+    whole, half, again = (request.documents[0] for request in bench.model.requests)
+    assert whole.left_out == 0
+    assert half.text == again.text
+    assert said["altered"]["documents"][0]["cut_chars"] == half.left_out > 0  # type: ignore[index]
+    assert said["altered"]["hidden_chars"] == 1_000  # type: ignore[index]

@@ -15,7 +15,7 @@ from llm_service.providers.ability import TOOLS, refuse_unable
 from llm_service.providers.gigachat_request import chat_of
 from llm_service.providers.ollama_request import messages_of, payload_of
 from llm_service.providers.protocol import Capabilities, CompletionRequest, Parameters
-from tests.unit.tasks.bench import Bench, code
+from tests.unit.tasks.bench import Bench, body, code
 
 SYSTEM = "Ты — аналитик.\r\n\tОтвечай кратко.  "
 QUESTION = "Перескажи документ."
@@ -114,8 +114,9 @@ async def asked(injection: str, number: int) -> CompletionRequest:
     }
     await bench.live(bench.delivery(task, task_id=f"7b0e0000-0000-4000-8000-{number:012d}"))
     assert code(bench.settler.outcomes[0]) == "success"
-    is_told = any(isinstance(event, events.DocumentsAltered) for event in bench.events)
-    assert is_told == (injection in HIDDEN)
+    (told,) = (event for event in bench.events if isinstance(event, events.TaskSettled))
+    assert (told.hidden_chars > 0) == (injection in HIDDEN)
+    assert ("altered" in body(bench.settler.outcomes[0].status)) == (injection in HIDDEN)
     (request,) = bench.model.requests
     return request
 

@@ -1,0 +1,198 @@
+"""Documents on their way to models: what is too long, what nobody sees, and that both are told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.acceptance.bad_day import until
+from tests.acceptance.scene import Scene, mark, new_id, playing
+from tests.acceptance.stage import Stage
+from tests.services.kafka import Kafka
+from tests.services.minio import MinioServer
+from tests.standins.process import OpenAIProcess, StandinProcess, gigachat, ollama, openai
+from tests.standins.request_log import LoggedRequest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONTEXT = 4_096
+ANSWER = 100
+BOTH = pytest.mark.parametrize("provider", ["openai", "ollama"])
+
+
+@pytest.fixture(scope="module")
+def stage(kafka: Kafka, minio: MinioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("documents")
+    with gigachat(folder=folder, bodies=True) as standin:
+        yield Stage.build(kafka, minio, standin, folder)
+
+
+@pytest.fixture(scope="module")
+def cloud(stage: Stage) -> Iterator[OpenAIProcess]:
+    with openai(folder=stage.folder, bodies=True) as running:
+        running.set(context=CONTEXT)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(stage: Stage) -> Iterator[StandinProcess]:
+    with ollama(folder=stage.folder, bodies=True) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(stage: Stage, cloud: OpenAIProcess, server: StandinProcess) -> AsyncIterator[Scene]:
+    """A worker whose models see little at once."""
+    settings = {
+        "LLM_PROVIDER": "openai",
+        "OPENAI_API_KEY": cloud.key,
+        "OPENAI_MODEL": "small",
+        "OPENAI_BASE_URL": f"{cloud.base_url}/v1",
+        "OPENAI_CONTEXT_TOKENS": str(CONTEXT),
+        "OLLAMA_BASE_URL": server.base_url,
+        "OLLAMA_MODEL": "tiny",
+        "OLLAMA_NUM_CTX_MAX": str(CONTEXT),
+    }
+    async with playing(stage, **settings) as scene:
+        yield scene
+
+
+@pytest.fixture
+def chats(cloud: OpenAIProcess, server: StandinProcess) -> Chats:
+    return Chats({"openai": cloud, "ollama": server})
+
+
+class Chats:
+    """What the providers were asked."""
+
+    def __init__(self, standins: dict[str, StandinProcess]) -> None:
+        self._standins = standins
+
+    def of(self, provider: str, task_id: str) -> list[LoggedRequest]:
+        asked = self._standins[provider].requests("chat")
+        return [call for call in asked if call.marker == task_id]
+
+    def messages(self, provider: str, task_id: str) -> list[dict[str, Any]]:
+        """Of the one call that was made."""
+        (call,) = self.of(provider, task_id)
+        messages: list[dict[str, Any]] = json.loads(call.body)["messages"]
+        return messages
+
+
+async def altered_chars(scene: Scene, how: str, count: float) -> None:
+    """Return when the metric says so: it is counted a moment after the event is there."""
+    await until(lambda: scene.worker.metric("llm_service_altered_chars_total", how=how) == count, 5, how)
+
+
+# --- what is too long -----------------------------------------------------------------------------
+
+
+def long_text(task_id: str) -> str:
+    """Some 6,600 tokens by the estimate, a token for three bytes."""
+    return mark(task_id) + " Пункт договора." * 700
+
+
+def task_of(path: str, provider: str, **more: object) -> dict[str, object]:
+    return {"storage_path": path, "provider": provider, "parameters": {"max_tokens": ANSWER}, **more}
+
+
+@BOTH
+async def test_a_document_that_is_too_long_is_refused_with_both_numbers_and_nobody_is_asked(
+    scene: Scene, chats: Chats, provider: str
+) -> None:
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/Договор.txt", long_text(task_id).encode())
+    failed = await scene.fails(task_of(path, provider), task_id=task_id)
+    assert failed.code == "context_too_long"
+    needed, context = map(int, re.findall(r"\d{4,}", failed.message))
+    assert needed > 6_000
+    assert context == CONTEXT
+    assert chats.of(provider, task_id) == []
+    assert (await scene.letter(task_id)).header("dlq_reason") == "context_too_long"
+
+
+@BOTH
+async def test_where_the_task_allows_it_the_document_is_cut_and_the_answer_says_by_how_much(
+    scene: Scene, chats: Chats, provider: str
+) -> None:
+    task_id = new_id()
+    whole = long_text(task_id)
+    before = scene.worker.metric("llm_service_altered_chars_total", how="cut")
+    put = [
+        (scene.stage.put(f"{task_id}/{name}", text.encode()), name)
+        for name, text in (("Договор.txt", whole), ("Письмо.txt", "Короткое письмо."))
+    ]
+    files = [{"path": path, "name": name} for path, name in put]
+    task = {"files": files, "provider": provider, "parameters": {"max_tokens": ANSWER}, "truncate": True}
+    ended = await scene.run(task, task_id=task_id)
+    assert ended.status == "3", ended.value
+    altered = ended.body["altered"]
+    (document,) = altered["documents"]
+    assert (document["name"], document["chars"]) == ("Договор.txt", len(whole))
+    cut = document["cut_chars"]
+    assert 0 < cut < len(whole)
+    assert (altered["cut_chars"], altered["hidden_chars"]) == (cut, 0)
+    said = chats.messages(provider, task_id)[-1]["content"]
+    kept = whole[: len(whole) - cut]
+    assert f"{kept}\n[cut here: {cut} of {len(whole)} characters are left out]\n<<< end of document" in said
+    assert "Короткое письмо." in said, "the short one is whole"
+    await altered_chars(scene, "cut", before + cut)
+    log = next(
+        line for line in scene.worker.output().splitlines() if "task_settled" in line and task_id in line
+    )
+    assert f"cut_chars={cut}" in log
+
+
+async def test_what_fits_is_not_cut_and_nothing_is_said_of_it(scene: Scene, chats: Chats) -> None:
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/Письмо.txt", mark(task_id).encode())
+    ended = await scene.run(task_of(path, "openai", truncate=True), task_id=task_id)
+    assert ended.status == "3", ended.value
+    assert "altered" not in ended.body
+    assert "[cut here" not in chats.messages("openai", task_id)[-1]["content"]
+
+
+async def test_a_server_that_counts_more_than_was_estimated_is_asked_with_less(
+    scene: Scene, chats: Chats, cloud: OpenAIProcess
+) -> None:
+    """It says no and not by how much: half of the document is left out."""
+    task_id = new_id()
+    text = mark(task_id) + " Пункт." * 500
+    path = scene.stage.put(f"{task_id}/Договор.txt", text.encode())
+    cloud.set(context=700)
+    try:
+        ended = await scene.run(task_of(path, "openai", truncate=True), task_id=task_id)
+    finally:
+        cloud.set(context=CONTEXT)
+    assert ended.status == "3", ended.value
+    refused, answered = chats.of("openai", task_id)
+    assert (refused.status, answered.status) == (400, 200)
+    assert len(text) * 0.4 < ended.body["altered"]["cut_chars"] < len(text) * 0.6
+
+
+# --- what nobody sees -----------------------------------------------------------------------------
+
+
+async def test_hidden_characters_are_told_with_the_answer_and_with_a_failure(
+    scene: Scene, chats: Chats
+) -> None:
+    task_id = new_id()
+    before = scene.worker.metric("llm_service_altered_chars_total", how="hidden")
+    text = f"{mark(task_id)} Оплатить\u200b \u202eсчёт."
+    path = scene.stage.put(f"{task_id}/Счёт.txt", text.encode())
+    ended = await scene.run(task_of(path, "openai"), task_id=task_id)
+    told = {"name": "Счёт.txt", "cut_chars": 0, "hidden_chars": 2}
+    assert ended.status == "3", ended.value
+    (document,) = ended.body["altered"]["documents"]
+    assert {**document, **told} == document
+    said = chats.messages("openai", task_id)[-1]["content"]
+    assert "2 characters in it can't be seen" in said
+    assert "Оплатить[hidden U+200B] [hidden U+202E]счёт." in said
+    failed = await scene.fails(task_of(path, "openai", model="nobody-has-this"))
+    assert failed.event.body["altered"]["hidden_chars"] == 2
+    await altered_chars(scene, "hidden", before + 4)
