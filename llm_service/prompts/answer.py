@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from llm_service.errors import AnswerError, AnswerNotJson, AnswerSchemaMismatch
-from llm_service.prompts.schema import SchemaCostError, mismatches
+from llm_service.prompts.bounded_validator import SchemaCostError
+from llm_service.prompts.schema import mismatches
 
 _FINDINGS = 5
 """Shown of one answer: a model that gets more than five fields wrong has misread the whole."""

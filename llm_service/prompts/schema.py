@@ -7,29 +7,22 @@ pattern is given up after a bounded time, and references that multiply are cut o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import regex
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import SchemaError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-_PATTERN_SECONDS = 0.05
-"""The bound of requirement S9 for one match; a sane pattern takes microseconds."""
+from llm_service.prompts.bounded_validator import SchemaCostError, bounded_validator
+from llm_service.prompts.satisfiable import why_impossible
+from llm_service.prompts.subschemas import SchemaTree, shown
+
 _PATTERN_CHARS = 1_000
 _SCHEMA_CHARS = 200_000
 """A model's context holds less schema than this; the largest published API schemas are about half."""
-_REFERENCES = 10_000
-"""Followed per answer. An honest tree of references follows one per node; one that doubles ends here."""
-_PATTERN_KEYS = ("pattern", "patternProperties")
-
-
-class SchemaCostError(Exception):
-    """Holding an answer to the schema takes longer than allowed."""
 
 
 def schema_problems(schema: Mapping[str, object]) -> tuple[str, ...]:
@@ -46,25 +39,26 @@ def schema_problems(schema: Mapping[str, object]) -> tuple[str, ...]:
         return (f"is no JSON Schema at {place(error)}: {error.message[:200]}",)
     except RecursionError:
         return ("is nested too deep",)
-    return tuple(dict.fromkeys(_node_problems(schema)))
+    tree = SchemaTree(schema)
+    if problems := tuple(dict.fromkeys(_problems_of_parts(tree))):
+        return problems
+    why = why_impossible(tree)
+    return () if why is None else (f"allows no answer at all: {why}",)
 
 
-def _node_problems(root: object) -> Iterator[str]:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(node)
-        elif isinstance(node, Mapping):
-            yield from _reference_problems(node)
-            yield from _pattern_problems(node)
-            pending.extend(node.values())
+def _problems_of_parts(tree: SchemaTree) -> Iterator[str]:
+    for at, node in tree.nodes.items():
+        if isinstance(node, Mapping):
+            yield from (f"{problem}, at {shown(at)}" for problem in _reference_problems(node))
+            yield from (f"{problem}, at {shown(at)}" for problem in _pattern_problems(node))
+    yield from (f"refers to what is not there: {reference[:100]!r}" for reference in tree.lost)
 
 
 def _reference_problems(node: Mapping[str, object]) -> Iterator[str]:
-    reference = node.get("$ref")
-    if isinstance(reference, str) and not reference.startswith("#"):
-        yield f"refers outside itself: {reference[:100]!r} (only '#...' is followed)"
+    for keyword in ("$ref", "$dynamicRef"):
+        reference = node.get(keyword)
+        if isinstance(reference, str) and not reference.startswith("#"):
+            yield f"refers outside itself: {reference[:100]!r} (only '#...' is followed)"
 
 
 def _pattern_problems(node: Mapping[str, object]) -> Iterator[str]:
@@ -87,13 +81,15 @@ def mismatches(schema: Mapping[str, object], value: Any, limit: int) -> list[str
 
     Raises SchemaCostError when that takes longer than allowed, or the schema can't be followed.
     """
-    validator = _bounded_validator()(schema, registry=Registry())
+    validator = bounded_validator(schema)
     try:
         errors = sorted(
             validator.iter_errors(value), key=lambda error: (len(error.absolute_path), place(error))
         )
     except Unresolvable as error:
         raise SchemaCostError(f"a reference leads nowhere: {str(error)[:100]}") from None
+    except re.error as error:  # in what the library matches by itself, unevaluated properties
+        raise SchemaCostError(f"a pattern can't be followed: {str(error)[:60]}") from None
     except RecursionError:
         raise SchemaCostError("the answer or the schema is nested too deep") from None
     return [f"{place(error)}: {_words(error)}" for error in errors[:limit]]
@@ -124,45 +120,3 @@ def _words(error: ValidationError) -> str:
 
 def _listed(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)[:120]
-
-
-def _bounded_validator() -> type[Validator]:
-    """The 2020-12 validator, with its own allowance of references."""
-    left = _REFERENCES
-    plain_ref = Draft202012Validator.VALIDATORS["$ref"]
-
-    def reference(validator: Validator, target: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise SchemaCostError(f"the schema follows more than {_REFERENCES} references")
-        yield from plain_ref(validator, target, instance, schema) or ()
-
-    rules = {"$ref": reference, "pattern": _pattern, "patternProperties": _pattern_properties}
-    bounded: type[Validator] = extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]
-    return bounded
-
-
-def _pattern(_validator: Validator, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not _found(pattern, instance):
-        yield ValidationError(f"does not match {pattern!r}")
-
-
-def _pattern_properties(
-    validator: Validator, patterns: Mapping[str, Any], instance: Any, _schema: Any
-) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    for pattern, subschema in patterns.items():
-        for key, value in instance.items():
-            if _found(pattern, key):
-                yield from validator.descend(value, subschema, path=key, schema_path=pattern)  # type: ignore[attr-defined]
-
-
-def _found(pattern: str, text: str) -> bool:
-    try:
-        return regex.search(pattern, text, timeout=_PATTERN_SECONDS) is not None
-    except TimeoutError:
-        raise SchemaCostError(f"the pattern {pattern[:60]!r} takes too long on the answer") from None
-    except regex.error as error:
-        raise SchemaCostError(f"the pattern {pattern[:60]!r} does not compile: {str(error)[:60]}") from None

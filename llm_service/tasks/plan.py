@@ -209,7 +209,8 @@ def _schema(task: Task, prompt: Prompt | None) -> JsonObject | None:
     schema: JsonObject = task.response_format
     wrapped = schema.get("json_schema")
     if schema.get("type") == "json_schema" and isinstance(wrapped, dict):
-        schema = wrapped.get("schema", wrapped)
+        inner = wrapped.get("schema", wrapped)
+        schema = {} if inner is True else inner
     elif schema.get("type") == "json_object":
         schema = {"type": "object"}
     problems = schema_problems(schema)

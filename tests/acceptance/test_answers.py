@@ -158,6 +158,15 @@ async def test_a_deadline_ends_a_wait_between_retries_and_says_what_it_was_for(s
 # --- answers to a schema --------------------------------------------------------------------------
 
 
+async def test_a_schema_that_nothing_meets_fails_the_task_and_costs_no_call(scene: Scene) -> None:
+    task_id = new_id()
+    impossible = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "const": 1}}}
+    failed = await scene.fails({"text": mark(task_id), "response_format": impossible}, task_id=task_id)
+    assert failed.code == "invalid_field"
+    assert "the required property 'a' can't be: properties.a has no value in its const" in failed.message
+    assert scene.calls(task_id) == []
+
+
 async def test_a_right_answer_is_one_call(scene: Scene) -> None:
     ended, calls = await asked(scene, '```json\n{"номер": 17}\n```', response_format=SCHEMA)
     assert ended.status == "3"

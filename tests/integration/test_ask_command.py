@@ -103,6 +103,17 @@ def test_an_answer_is_held_to_the_schema(vendor: OpenAIProcess, tmp_path: Path) 
     assert "holds no JSON" in ask(vendor, tmp_path, "?", "--schema", "schema.json").stderr
 
 
+def test_a_schema_that_nothing_meets_is_refused_before_anyone_is_asked(
+    vendor: OpenAIProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "schema.json").write_text('{"type": "string", "enum": [1, 2]}', "utf-8")
+    before = len(vendor.requests("chat"))
+    done = ask(vendor, tmp_path, "?", "--schema", "schema.json")
+    assert done.returncode == 1
+    assert "allows no answer at all: (top) has no value in its enum that meets the rest" in done.stderr
+    assert len(vendor.requests("chat")) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "code", "words"),
     [

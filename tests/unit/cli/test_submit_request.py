@@ -61,6 +61,7 @@ def test_what_a_worker_takes_is_taken() -> None:
         (TaskOptions(deadline="2020-01-01T00:00"), "--deadline is past already"),
         (TaskOptions(prompt="a", prompt_id=1), "--prompt and --prompt-id"),
         (TaskOptions(schema='{"type": "objekt"}'), "is no usable JSON Schema"),
+        (TaskOptions(schema='{"type": "integer", "minimum": 2, "maximum": 1}'), "allows no answer at all"),
         (TaskOptions(schema='{"$ref": "http://elsewhere"}'), "refers outside itself"),
         (TaskOptions(schema='{"type":'), "--schema: The value is not JSON"),
         (TaskOptions(schema="none.json"), "--schema none.json can't be read: No such file"),
