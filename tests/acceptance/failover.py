@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +74,21 @@ class Ended:
         return str(self.body["result"])
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of tasks sent together, for the page."""
+
+    told: Mapping[str, Any]
+    """How the first provider was to behave towards them."""
+    has_list: bool
+    tasks: int
+    codes: Sequence[str]
+    answered_by: Sequence[str]
+    first_calls: int
+    second_calls: int
+    seconds: float
+
+
 @dataclass(slots=True)
 class Catalogue:
     """Tasks go in, and what both providers were asked for them comes out."""
@@ -83,6 +98,7 @@ class Catalogue:
     first: OpenAIProcess
     second: OpenAIProcess
     here: Platform
+    runs: list[Run] = field(default_factory=list)
 
     async def run(
         self, *, seconds: float = 60.0, task: Mapping[str, object] | None = None, **behaviour: Any
@@ -96,6 +112,7 @@ class Catalogue:
     ) -> list[Ended]:
         """So many at once."""
         ids = [str(uuid.uuid4()) for _ in range(count)]
+        told = dict(behaviour)
         if behaviour:
             times = behaviour.pop("times", None)
             for task_id in ids:
@@ -105,7 +122,9 @@ class Catalogue:
         await asyncio.gather(*(self._send(task_id, task or {}) for task_id in ids))
         await self.here.ended(*ids, seconds=seconds)
         took = time.monotonic() - began
-        return [self._ended(task_id, took) for task_id in ids]
+        ended = [self._ended(task_id, took) for task_id in ids]
+        self.runs.append(_run(ended, told, has_list="fallback" in (task or {})))
+        return ended
 
     async def _send(self, task_id: str, task: Mapping[str, object]) -> None:
         headers = {"status": "1", "prompt_id": "1"}
@@ -118,6 +137,19 @@ class Catalogue:
             for standin in (self.first, self.second)
         ]
         return Ended(task_id, event, seconds, *calls)
+
+
+def _run(ended: Sequence[Ended], told: Mapping[str, Any], *, has_list: bool) -> Run:
+    return Run(
+        told,
+        has_list,
+        len(ended),
+        sorted({one.code for one in ended}),
+        sorted({one.body["provider"] for one in ended if one.code == "success"}),
+        sum(len(one.first) for one in ended),
+        sum(len(one.second) for one in ended),
+        max(one.seconds for one in ended),
+    )
 
 
 @asynccontextmanager

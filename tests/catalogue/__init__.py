@@ -1,0 +1,1 @@
+"""The failover catalogue as a record and a page: ``./scripts/failover``."""
