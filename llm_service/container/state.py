@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from llm_service.container.service import Service
@@ -129,6 +130,9 @@ class ServiceView:
 
     def window(self) -> int:
         return len(self._service.window)
+
+    def loop_tasks(self) -> int:
+        return len(asyncio.all_tasks())
 
     def oldest_unfinished_s(self) -> float:
         oldest = self._service.oldest_received_at()

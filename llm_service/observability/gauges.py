@@ -56,6 +56,10 @@ class Gauges(Protocol):
         """Finished tasks that are remembered to answer repeats."""
         ...
 
+    def loop_tasks(self) -> int:
+        """The event loop's own tasks."""
+        ...
+
     def oldest_unfinished_s(self) -> float:
         """Seconds since the receipt of the oldest unfinished task; 0 when there is none."""
         ...
@@ -128,6 +132,7 @@ class GaugesCollector(Collector):
         yield _of("tasks_unfinished", gauges.unfinished())
         yield _of("retry_held", gauges.retry_held())
         yield _of("window_size", gauges.window())
+        yield _of("loop_tasks", gauges.loop_tasks())
         yield _of("oldest_unfinished_seconds", gauges.oldest_unfinished_s())
 
 

@@ -262,6 +262,9 @@ ASKED = (
         (),
         "messages",
     ),
+    Metric(
+        "loop_tasks", Kind.GAUGE, "Tasks of the event loop: what grows while the work does not is a leak."
+    ),
     Metric("window_size", Kind.GAUGE, "Finished tasks remembered to answer repeats."),
     Metric(
         "oldest_unfinished_seconds",

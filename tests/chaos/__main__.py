@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,14 +13,9 @@ from types import FrameType
 
 import click
 
-from scripts.benchmark.surroundings import surroundings
-from tests.acceptance.worker import ROOT
-from tests.chaos.page import EVIDENCE, PAGE, page
+from tests.chaos.page import PAGE, keep, page
 from tests.chaos.plan import FAULTS, RATE, Mode, Plan, Protocol
-from tests.chaos.progress import Progress
-from tests.chaos.run import run
-from tests.chaos.stage import served
-from tests.services.runtime import Unavailable
+from tests.chaos.played import played
 
 _EPILOG = """\b
 Examples:
@@ -109,13 +101,9 @@ def main(
     folder = out if out is not None else Path(tempfile.mkdtemp(prefix="llm-service-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        code = _played(plan, folder, as_json=as_json)
+        code = played(plan, folder, _command(plan), as_json=as_json)
         if record is not None and (folder / "report.json").exists():
-            found = json.loads((folder / "report.json").read_text("utf-8"))
-            EVIDENCE.mkdir(exist_ok=True)
-            (EVIDENCE / f"{record}.json").write_text(
-                json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8"
-            )
+            keep(record, json.loads((folder / "report.json").read_text("utf-8")))
         sys.exit(code)
     finally:
         if out is None:
@@ -126,30 +114,6 @@ def _size(minutes: float | None, tasks: int | None) -> tuple[float, int]:
     if minutes is None:
         minutes = 5.0 if tasks is None else max(0.2, tasks / RATE / 60)
     return minutes * 60, tasks if tasks is not None else round(minutes * 60 * RATE)
-
-
-def _played(plan: Plan, folder: Path, *, as_json: bool) -> int:
-    # What aiokafka says of a broker that was killed on purpose is no news.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    progress = Progress()
-    command = _command(plan)
-    progress.say(f"seed {plan.seed}: {command}")
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="llm-service-chaos-kafka-") as data,
-            served(Path(data), progress.say) as services,
-        ):
-            about = surroundings(services.kafka.how, command)
-            asyncio.run(run(plan, services, folder, about, progress))
-    except Unavailable as error:
-        click.echo(str(error), err=True)
-        return 69
-    except KeyboardInterrupt:
-        click.echo("interrupted; nothing is left running", err=True)
-        return 130
-    progress.say("checking")
-    checker = [sys.executable, "-m", "tests.chaos.checker", str(folder)] + ["--json"] * as_json
-    return subprocess.run(checker, cwd=ROOT, check=False).returncode
 
 
 def _command(plan: Plan) -> str:

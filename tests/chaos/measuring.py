@@ -1,9 +1,10 @@
-"""What the kernel and the workers' own pages say of them, now and then: for I12 and I15."""
+"""What the kernel and the workers' own pages say of them, now and then: for I12, I15 and the soak."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 import urllib.request
 from pathlib import Path
@@ -13,21 +14,20 @@ import psutil
 from tests.chaos.crew import Crew, Member
 from tests.chaos.recording import Lines
 
-EVERY_S = 2.0
-
 
 class Meter:
     """Writes a line for each living worker, until it is closed."""
 
-    def __init__(self, crew: Crew, folder: Path) -> None:
+    def __init__(self, crew: Crew, folder: Path, every_s: float) -> None:
         self._crew = crew
+        self._every_s = every_s
         self._resources = Lines(folder / "resources.jsonl")
         self._metrics = Lines(folder / "metrics.jsonl")
 
     async def run(self) -> None:
         while True:
             await self.take()
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     async def take(self, note: str = "") -> None:
         await asyncio.gather(*(asyncio.to_thread(self._one, member, note) for member in self._crew.running))
@@ -41,7 +41,14 @@ class Meter:
         about = {"at": time.time(), "worker": worker, "note": note}
         with contextlib.suppress(psutil.Error):
             kernel = psutil.Process(process.pid if process is not None else 0)
-            line = {"rss": kernel.memory_info().rss, "fds": kernel.num_fds(), "threads": kernel.num_threads()}
+            times = kernel.cpu_times()
+            line = {
+                "rss": kernel.memory_info().rss,
+                "fds": kernel.num_fds(),
+                "threads": kernel.num_threads(),
+                "cpu": times.user + times.system,
+                "load": os.getloadavg()[0],
+            }
             self._resources.write(about | line)
         with contextlib.suppress(OSError):
             page = urllib.request.urlopen(f"http://127.0.0.1:{member.port}/metrics", timeout=2).read()

@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.acceptance.worker import ROOT
 from tests.chaos.plan import FAULTS
+from tests.chaos.soak.section import text as soak_section
+from tests.upgrade.section import text as upgrade_section
 
 EVIDENCE = ROOT / "docs" / "evidence"
 PAGE = ROOT / "docs" / "guarantee.md"
@@ -63,8 +65,16 @@ that the checker must catch (`tests/acceptance/test_chaos.py`, `tests/acceptance
 What is tested beside it: the end of a worker at each durable boundary, before and after it, on real services
 (`tests/acceptance/test_crash_points.py`); the worker's own code under simulated faults (`./scripts/simulate`); parsers of
 whatever comes from outside (`./scripts/fuzz`); the code of offsets, maps and settling broken in 1,400 small ways
-([docs/mutation.md](mutation.md)); earlier versions replaced by this one under load (`./scripts/upgrade`).
+([docs/mutation.md](mutation.md)); earlier versions replaced by this one under load (`./scripts/upgrade`); an
+hour without faults, in which nothing may grow (`./scripts/soak`).
 """
+
+
+def keep(name: str, found: Report) -> None:
+    """As a record, for the page."""
+    EVIDENCE.mkdir(exist_ok=True)
+    text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    (EVIDENCE / f"{name}.json").write_text(text, "utf-8")
 
 
 def page(evidence: Path = EVIDENCE) -> str:
@@ -80,6 +90,14 @@ def page(evidence: Path = EVIDENCE) -> str:
     }
     if takeovers:
         parts += ["## How soon work goes on after a SIGKILL\n", _takeovers(takeovers, records.get("storm"))]
+    if soak := records.get("soak"):
+        parts += [
+            "## An hour at half load\n",
+            soak_section(soak),
+            "![its measures over time](pictures/soak.svg)\n",
+        ]
+    if upgrade := records.get("upgrade"):
+        parts += ["## Upgrades under load\n", upgrade_section(upgrade)]
     if simulation := records.get("simulation"):
         parts += ["## The simulation\n", _simulation(simulation)]
     if fuzzing := records.get("fuzzing"):

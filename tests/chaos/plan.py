@@ -52,6 +52,7 @@ class Plan:
     protocol: Protocol = "classic"
     workers: int = 4
     partitions: int = 12
+    retry_partitions: int = 12
     pool: int = 40
     slowest_s: float = 1.0
     """Of one answer of the provider."""
@@ -64,6 +65,10 @@ class Plan:
     """How many times slower than wanted the machine may be: for the limits of time alone."""
     ends_within_s: float = 90.0
     """After the last message and the last fault: beyond this nothing comes, and the checker names what is missing."""
+    dedup_window: int = 20_000
+    """Finished tasks that a worker remembers."""
+    look_every_s: float = 2.0
+    """How often the kernel and the workers' pages are asked."""
     patch: str = ""
     """A patch of the worker, by its name; see ``tests.chaos.patched``."""
 

@@ -80,7 +80,7 @@ class _Run:
         sampler = Sampler(
             here.kafka.bootstrap, here.group, here.tasks, plan.partitions, self._folder / "offsets.jsonl"
         )
-        meter = Meter(self._crew, self._folder)
+        meter = Meter(self._crew, self._folder, plan.look_every_s)
         scene = Scene(plan, here, self._crew, watcher, self._faults)
         times: dict[str, float] = {}
         try:
@@ -192,10 +192,14 @@ class _Run:
         plan, here = self._plan, self._here
         for lines in (self._lives, self._faults, self._sent):
             lines.close()
-        topics = {"status": here.status, "dead-letters": here.dead_letters, "retries": here.retries}
-        for name, topic in topics.items():
+        topics = {
+            "status": (here.status, plan.partitions),
+            "dead-letters": (here.dead_letters, plan.partitions),
+            "retries": (here.retries, plan.retry_partitions),
+        }
+        for name, (topic, partitions) in topics.items():
             path = self._folder / f"topic-{name}.jsonl"
-            await asyncio.to_thread(dump.topic, here.kafka.bootstrap, topic, plan.partitions, path)
+            await asyncio.to_thread(dump.topic, here.kafka.bootstrap, topic, partitions, path)
         await dump.tables(here.database, self._folder / "tables.json")
         left = [str(path.relative_to(here.folder)) for path in (here.folder / "work").rglob("*")]
         facts = {

@@ -163,7 +163,7 @@ class Stage:
             "BOOTSTRAP_RETRY_DELAY_SECONDS": "0.2",
             "WORKER_MAX_CONCURRENT_TASKS": str(plan.pool),
             "WORKER_SHUTDOWN_TIMEOUT_SECONDS": str(DRAIN_S),
-            "DEDUP_WINDOW_SIZE": "20000",
+            "DEDUP_WINDOW_SIZE": str(plan.dedup_window),
             "POISON_MAX_TAKEOVERS": str(_POISON_TAKEOVERS),
         }
 
@@ -205,7 +205,7 @@ def staged(plan: Plan, services: Services, folder: Path) -> Iterator[Stage]:
             tasks=tasks,
             status=tasks if plan.shared else kafka.topic("status", plan.partitions, _STAMPED),
             dead_letters=kafka.topic("dlq", plan.partitions, _STAMPED),
-            retries=kafka.topic("retry", plan.partitions, _STAMPED),
+            retries=kafka.topic("retry", plan.retry_partitions, _STAMPED),
             group=kafka.unique("workers"),
             bucket=services.minio.bucket(),
             canary=f"canary-prompt-{secrets.token_hex(8)}",

@@ -14,6 +14,7 @@ import click
 
 from scripts.benchmark.surroundings import surroundings
 from tests.acceptance.stage import Stage
+from tests.chaos.page import PAGE, keep, page
 from tests.chaos.progress import Progress
 from tests.services.bed import Bed
 from tests.services.kafka import Kafka
@@ -22,7 +23,7 @@ from tests.services.runtime import Unavailable
 from tests.services.wishes import Wishes
 from tests.standins.process import gigachat
 from tests.upgrade.courses import COURSES, Result, play
-from tests.upgrade.version import NoSuchVersion, unpacked
+from tests.upgrade.version import NoSuchVersion, described, unpacked
 
 _EPILOG = """\b
 Examples:
@@ -43,7 +44,10 @@ the commit can't be had.
 @click.option("--from", "commit", help="The commit to come from; each course has its own unless given.")
 @click.option("--seed", type=int, help="Of the load; a new one unless given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(*, names: tuple[str, ...], commit: str | None, seed: int | None, as_json: bool) -> None:
+@click.option("--record", is_flag=True, help="Keep it as docs/evidence/upgrade.json, and make the page anew.")
+def main(
+    *, names: tuple[str, ...], commit: str | None, seed: int | None, as_json: bool, record: bool
+) -> None:
     """Replace busy workers of an earlier commit by those of this one; then judge what became of their tasks."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     seed = secrets.randbelow(1_000_000) if seed is None else seed
@@ -60,8 +64,12 @@ def main(*, names: tuple[str, ...], commit: str | None, seed: int | None, as_jso
     finally:
         bed.close()
     holds = not any(result.wrong for result in results)
+    found = {"about": about, "holds": holds, "courses": [result.plain() for result in results]}
+    if record:
+        keep("upgrade", found)
+        PAGE.write_text(page(), "utf-8")
     if as_json:
-        click.echo(json.dumps({**about, "holds": holds, "courses": [result.plain() for result in results]}))
+        click.echo(json.dumps(found))
     else:
         _print(results)
     sys.exit(0 if holds else 1)
@@ -73,23 +81,25 @@ def _played(
     kafka, minio = bed.get("kafka"), bed.get("minio")
     assert isinstance(kafka, Kafka)
     assert isinstance(minio, MinioServer)
-    about = dict(surroundings(kafka.how, f"./scripts/upgrade --seed {seed}")) | {"seed": str(seed)}
+    about = dict(surroundings(kafka.how, f"./scripts/upgrade --seed {seed} --record")) | {"seed": str(seed)}
     results = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="llm-service-upgrade-") as place:
             folder = Path(place)
-            begins = commit or COURSES[name][0]
-            old = unpacked(begins, folder / "old")
-            progress.say(f"{name}: from {begins}")
+            version = described(commit or COURSES[name][0])
+            old = unpacked(version.commit, folder / "old")
+            progress.say(f"{name}: from {version.commit}")
             with gigachat(folder=folder) as standin:
                 stage = Stage.build(kafka, minio, standin, folder)
-                results.append(asyncio.run(play(name, old, stage, seed, progress.say)))
+                results.append(asyncio.run(play(name, version, old, stage, seed, progress.say)))
     return about, results
 
 
 def _print(results: list[Result]) -> None:
     for result in results:
-        click.echo(f"{'holds' if not result.wrong else 'FAILS'}  {result.course}")
+        click.echo(
+            f"{'holds' if not result.wrong else 'FAILS'}  {result.course}, from {result.begins['commit']}"
+        )
         for step in result.steps:
             click.echo(f"         {step}")
         click.echo("         " + ", ".join(f"{count} {what}" for what, count in result.numbers.items()))

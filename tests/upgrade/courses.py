@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from tests.acceptance.platform import platform
 from tests.acceptance.stage import Stage
 from tests.acceptance.worker import ROOT, Worker, workers
 from tests.upgrade.load import Load
+from tests.upgrade.version import Version
 
 CREW = 3
 # Between two steps: tasks of both versions are under way beside each other.
@@ -28,6 +30,9 @@ class Result:
     """One course."""
 
     course: str
+    begins: dict[str, str | int] = field(default_factory=dict)
+    """The version that it begins with."""
+    seconds: float = 0.0
     steps: list[str] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -144,10 +149,13 @@ COURSES: Mapping[str, tuple[str, bool, Callable[[Crew, Path], Awaitable[None]]]]
 """By name: the commit it begins with, whether nothing may be answered twice, and what is done."""
 
 
-async def play(name: str, old: Path, stage: Stage, seed: int, say: Callable[[str], None]) -> Result:
-    """One course from its first worker to the judgement."""
+async def play(
+    name: str, version: Version, old: Path, stage: Stage, seed: int, say: Callable[[str], None]
+) -> Result:
+    """One course from its first worker to the judgement; ``old`` is where ``version`` lies."""
     _, is_once, course = COURSES[name]
-    result = Result(name)
+    result = Result(name, asdict(version))
+    began = time.monotonic()
     async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
         load = Load(stage, here, seed)
         crew = Crew(stage, result, say)
@@ -161,6 +169,7 @@ async def play(name: str, old: Path, stage: Stage, seed: int, say: Callable[[str
                 load.stop()
                 await sending
             result.numbers, wrong = await load.judged()
+            result.seconds = round(time.monotonic() - began, 1)
             await crew.stopped()
     result.wrong += wrong
     if is_once and result.numbers["answered twice"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.worker import ROOT
@@ -12,6 +13,32 @@ from tests.acceptance.worker import ROOT
 
 class NoSuchVersion(Exception):
     """The commit is not in this clone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An earlier state of the code, so that a reader of a record knows what was replaced."""
+
+    commit: str
+    date: str
+    subject: str
+    commits_since: int
+    """How many commits lie between it and the code that replaces it."""
+
+
+def described(commit: str) -> Version:
+    """Raises NoSuchVersion."""
+    name, date, subject = _git(
+        "log", "-1", "--format=%h%n%cd%n%s", "--date=format:%Y-%m-%d %H:%M", commit
+    ).split("\n", 2)
+    return Version(name, date, subject.strip(), int(_git("rev-list", "--count", f"{commit}..HEAD")))
+
+
+def _git(*arguments: str) -> str:
+    ran = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise NoSuchVersion(f"git {arguments[0]}: {ran.stderr.strip()}: is this a shallow clone?")
+    return ran.stdout
 
 
 def unpacked(commit: str, folder: Path) -> Path:

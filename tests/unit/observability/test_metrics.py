@@ -150,6 +150,9 @@ class FixedGauges:
     def window(self) -> int:
         return 50
 
+    def loop_tasks(self) -> int:
+        return 31
+
     def oldest_unfinished_s(self) -> float:
         return 4.5
 
@@ -190,6 +193,7 @@ def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
     assert seen("tasks_queued") == 7
     assert seen("tasks_waiting") == 2
     assert seen("window_size") == 50
+    assert seen("loop_tasks") == 31
     assert seen("oldest_unfinished_seconds") == 4.5
     assert seen("breaker_state", provider="gigachat") == 2
     assert seen("breaker_state", provider="ollama") == 0
