@@ -330,6 +330,14 @@ class FilesLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesSwept:
+    """Files that a worker had left at a provider when it was killed were deleted there."""
+
+    provider: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class Uncaught:
     """An exception that nobody caught: a bug. ``place`` is loop, thread or finalizer; this is for the log and an alert."""
 
@@ -370,6 +378,7 @@ Event: TypeAlias = (
     | ConsumptionResumed
     | Trouble
     | FilesLeft
+    | FilesSwept
     | Uncaught
 )
 

@@ -95,7 +95,7 @@ def build_guards(
 
 def _options(settings: Settings, name: str) -> Mapping[str, object]:
     if name == "gigachat":
-        return settings.gigachat.model_dump()
+        return settings.gigachat.model_dump() | {"call_timeout_seconds": settings.retry.call_timeout_s}
     if name == "ollama":
         return settings.ollama.model_dump()
     if name == "gguf":

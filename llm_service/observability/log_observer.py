@@ -65,7 +65,7 @@ class LogObserver:
         match event:
             case events.TaskSettled() | events.TaskSentRound():
                 _task_line(event)
-            case events.FellBack() | events.BreakerChanged() | events.FilesLeft():
+            case events.FellBack() | events.BreakerChanged() | events.FilesLeft() | events.FilesSwept():
                 _provider(event)
             case events.ConnectionChanged():
                 _connection(event)
@@ -107,7 +107,9 @@ class LogObserver:
         logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _provider(event: events.FellBack | events.BreakerChanged | events.FilesLeft) -> None:
+def _provider(
+    event: events.FellBack | events.BreakerChanged | events.FilesLeft | events.FilesSwept,
+) -> None:
     """What a provider did."""
     if isinstance(event, events.FellBack):
         line = logger.bind(**_task(event.task), provider=event.provider, model=event.model)
@@ -115,6 +117,8 @@ def _provider(event: events.FellBack | events.BreakerChanged | events.FilesLeft)
     elif isinstance(event, events.BreakerChanged):
         line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
         line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
+    elif isinstance(event, events.FilesSwept):
+        logger.bind(provider=event.provider, files=event.files).info("provider_files_swept")
     else:
         files = ",".join(event.file_ids)
         logger.bind(provider=event.provider, files=files).warning("provider_files_left")

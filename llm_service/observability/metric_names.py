@@ -195,6 +195,12 @@ FOLLOWED = (
         (labels.PROVIDER,),
     ),
     Metric(
+        "provider_files_swept",
+        Kind.COUNTER,
+        "Uploaded files of killed workers that were found at a provider and deleted.",
+        (labels.PROVIDER,),
+    ),
+    Metric(
         "breaker_changes", Kind.COUNTER, "Moves of a provider's breaker.", (labels.PROVIDER, labels.STATE)
     ),
     Metric("rebalances", Kind.COUNTER, "How often partitions came or left.", (labels.REBALANCE,)),

@@ -71,6 +71,7 @@ class Metrics:
     provider_retries: Counter
     provider_fallbacks: Counter
     provider_files_left: Counter
+    provider_files_swept: Counter
     breaker_changes: Counter
     rebalances: Counter
     troubles: Counter

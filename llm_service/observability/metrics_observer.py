@@ -65,6 +65,9 @@ class MetricsObserver:
             events.FilesLeft: lambda event: self._metrics.provider_files_left.labels(event.provider).inc(
                 len(event.file_ids)
             ),
+            events.FilesSwept: lambda event: self._metrics.provider_files_swept.labels(event.provider).inc(
+                event.files
+            ),
             events.Uncaught: lambda event: self._metrics.uncaught_errors.labels(event.place).inc(),
             events.OffsetsCommitted: self._committed,
             events.PartitionsAssigned: self._assigned,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from llm_service.errors import ModelNotFound, ProviderAccountError, ProviderError
+from llm_service.errors import ModelNotFound, ProviderAccountError, ProviderError, RequestRejected
 from llm_service.events import Observer
 from llm_service.providers.gigachat_client import VENDOR, GigaChatClient
 from llm_service.providers.gigachat_files import StoredFiles
+from llm_service.providers.gigachat_length import PromptLength
 from llm_service.providers.gigachat_options import GigaChatOptions, concurrency_for_scope
 from llm_service.providers.gigachat_request import CAPABILITIES, chat_of, uploads_of
 from llm_service.providers.gigachat_stop import ShownText
+from llm_service.providers.gigachat_sweep import OrphanSweep
 from llm_service.providers.protocol import (
     Capabilities,
     Completion,
@@ -34,7 +37,8 @@ EMBEDDING_MODEL = "Embeddings"
 
 def create(context: ProviderContext) -> GigaChatProvider:
     """The provider for these options. Raises SettingsInvalid."""
-    return GigaChatProvider(GigaChatOptions.of(context.options), context.clock, context.observe)
+    options = GigaChatOptions.of(context.options)
+    return GigaChatProvider(options, context.clock, context.rng, context.observe)
 
 
 class GigaChatProvider:
@@ -43,11 +47,13 @@ class GigaChatProvider:
     ``seed`` is left out: the vendor has none, and a seed is a wish everywhere. ``stop`` is kept here.
     """
 
-    def __init__(self, options: GigaChatOptions, clock: Clock, observe: Observer) -> None:
+    def __init__(self, options: GigaChatOptions, clock: Clock, rng: random.Random, observe: Observer) -> None:
         self._options = options
         self._clock = clock
         self._client = GigaChatClient(options, clock)
         self._files = StoredFiles(self._client, clock, observe)
+        self._sweep = OrphanSweep(self._client, clock, rng, observe, options.longest_call_s)
+        self._length = PromptLength(self._client.count_tokens, options.context_tokens)
 
     @property
     def name(self) -> str:
@@ -69,15 +75,21 @@ class GigaChatProvider:
         model = self._model(request.model)
         shown = ShownText(request.parameters)
         answer: Completion | None = None
-        async with self._files.stored(uploads_of(request)) as attachments:
+        uploads = uploads_of(request)
+        self._sweep.begin()
+        await self._length.check(request, uploads, model)
+        async with self._files.stored(uploads) as attachments:
             asked = chat_of(request, model, attachments)
-            async with aclosing(self._client.chat(asked, watch)) as parts:
-                async for part in parts:
-                    if isinstance(part, Delta):
-                        if text := shown.add(part.text):
-                            yield Delta(text)
-                    else:
-                        answer = replace(part, text=shown.whole)
+            try:
+                async with aclosing(self._client.chat(asked, watch)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Delta):
+                            if text := shown.add(part.text):
+                                yield Delta(text)
+                        else:
+                            answer = replace(part, text=shown.whole)
+            except RequestRejected as error:
+                raise await self._length.explained(error, request, uploads, model) from None
         if text := shown.rest():
             yield Delta(text)
         if answer is not None:
@@ -108,5 +120,6 @@ class GigaChatProvider:
         raise ModelNotFound("No GigaChat model is named: set GIGACHAT_MODEL.")
 
     async def close(self) -> None:
+        await self._sweep.close()
         await self._files.close()
         await self._client.close()

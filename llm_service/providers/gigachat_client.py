@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -141,15 +142,15 @@ class GigaChatClient:
         except _NotFound as error:
             raise _no_model(model, error) from None
 
-    async def upload(self, path: Path, name: str, content_type: str, size: int) -> str:
-        """Store a file at the vendor and give its id."""
+    async def upload(self, path: Path, name: str, stored_as: str, content_type: str, size: int) -> str:
+        """Store a file at the vendor, under another name than errors call it, and give its id."""
 
         async def send(token: str) -> str:
             # Opened anew for each try, so that the second begins at the start; httpx reads it in pieces of 64 kB.
             file = await asyncio.to_thread(path.open, "rb")
             try:
                 stored = await api.files.upload_file_async(
-                    self._http, file=(name, file, content_type), access_token=token
+                    self._http, file=(stored_as, file, content_type), access_token=token
                 )
             finally:
                 file.close()
@@ -169,6 +170,18 @@ class GigaChatClient:
                     raise
 
         await self._authorized("delete a file", self._options.timeouts.first_s, remove)
+
+    async def files(self) -> Sequence[StoredFile]:
+        """All files that the account has stored, whoever uploaded them."""
+
+        async def ask(token: str) -> Sequence[StoredFile]:
+            found = await api.files.get_files_async(self._http, access_token=token)
+            return [
+                StoredFile(file.id_, file.filename, file.purpose, float(file.created_at))
+                for file in found.data
+            ]
+
+        return await self._authorized("list its files", self._options.timeouts.first_s, ask)
 
     async def models(self) -> Sequence[str]:
         """Names of the account's models."""
@@ -267,7 +280,29 @@ class GigaChatClient:
             return _TokenRefused(refusal.sentence)
         if error.status_code == 404:
             return _NotFound(refusal.sentence)
+        if error.status_code in {413, 422}:
+            kind = PromptTooLarge if error.status_code == 413 else NotProcessed
+            return kind(refusal.sentence)
         return from_status(refusal, self._clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the account's storage."""
+
+    file_id: str
+    name: str
+    purpose: str
+    created_at_s: float
+    """Unix seconds by the vendor's clock."""
+
+
+class PromptTooLarge(RequestRejected):
+    """Larger than the vendor takes (HTTP 413); of a chat: longer than the model's context."""
+
+
+class NotProcessed(RequestRejected):
+    """Something in the request is wrong (HTTP 422), or a file in it longer than the model's context."""
 
 
 class KeyRefused(ProviderAccountError):

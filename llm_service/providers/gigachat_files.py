@@ -10,6 +10,7 @@ from llm_service.errors import ProviderError
 from llm_service.events import FilesLeft, Observer
 from llm_service.providers.gigachat_client import GigaChatClient
 from llm_service.providers.gigachat_request import Attachment, vendor_type
+from llm_service.providers.gigachat_sweep import marked
 from llm_service.providers.protocol import Document
 from llm_service.resilience.clock import Clock
 
@@ -54,7 +55,7 @@ class StoredFiles:
         if kind is None or document.path is None:
             raise ValueError(document.name)
         name = "".join(char for char in document.name if char.isprintable()) or "document"
-        return await self._client.upload(document.path, name, kind, document.size)
+        return await self._client.upload(document.path, name, marked(name), kind, document.size)
 
     async def _cleaned(self, uploads: list[asyncio.Task[str]]) -> None:
         """Delete, even when the caller is being cancelled: the task goes on, and close() waits for it."""

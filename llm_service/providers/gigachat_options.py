@@ -35,6 +35,10 @@ class GigaChatOptions:
     max_connections: int
     verify_ssl: bool
     ca_bundle: Path | None
+    context_tokens: int | None
+    """None goes by the model's name."""
+    longest_call_s: float
+    """What a call, and so a file of it, lives at most."""
 
     @staticmethod
     def of(options: Mapping[str, object]) -> GigaChatOptions:
@@ -52,6 +56,10 @@ class GigaChatOptions:
             max_connections=int(number(options, "max_connections")),
             verify_ssl=options.get("verify_ssl") is not False,
             ca_bundle=Path(bundle) if bundle else None,
+            context_tokens=int(number(options, "context_tokens")) if options.get("context_tokens") else None,
+            longest_call_s=number(options, "call_timeout_seconds")
+            if "call_timeout_seconds" in options
+            else 0.0,
         )
 
 

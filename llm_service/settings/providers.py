@@ -73,6 +73,14 @@ class GigaChatSettings(Group):
         description="Most calls at once of this worker; unset: what the scope allows. "
         "The vendor counts per account, so several workers share it.",
     )
+    context_tokens: int | None = Field(
+        default=None,
+        validation_alias="GIGACHAT_CONTEXT_TOKENS",
+        ge=512,
+        le=100_000_000,
+        description="Context of the model in tokens; unset: as its name says. What may be longer is counted by the "
+        "vendor, and refused before it is sent.",
+    )
     base_url: str = Field(
         default="https://gigachat.devices.sberbank.ru",
         validation_alias=AliasChoices("BASE_URL", "GIGACHAT_BASE_URL"),

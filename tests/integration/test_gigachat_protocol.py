@@ -169,7 +169,7 @@ class TestFiles:
         assert len(json.loads(chat.body)["messages"][-1]["attachments"]) == 1
         upload = vendor.vendor.requests("upload")[-1]
         assert upload.status == 200
-        assert "письмо №1.txt" in upload.body
+        assert "письмо №1.llm-service.txt" in upload.body
         assert stored(vendor) == []
 
     @pytest.mark.parametrize("behaviour", [{"status": 500}, {"cut": True}, {"silence": 30}], ids=str)

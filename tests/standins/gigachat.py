@@ -56,6 +56,8 @@ class GigaChatStandin(Standin):
         self.max_streams = 0
         self.tokens_a_second = TOKENS_A_SECOND
         self.balance: list[float] | None = None
+        self.context_tokens = 131_072
+        """Of every model: what is longer is refused by 413, and by 422 where a file makes it so."""
         self.instant = instant
         self.storage = Storage()
         self._tokens: dict[str, float] = {}
@@ -96,7 +98,9 @@ class GigaChatStandin(Standin):
         return {"status": status, "message": detail}
 
     def set(self, name: str, value: object) -> None:
-        if name == "tokens_alive" and not value:
+        if name == "file_age_s" and isinstance(value, int | float):
+            self.storage.age_s = value
+        elif name == "tokens_alive" and not value:
             self._tokens.clear()
         else:
             super().set(name, value)
@@ -145,6 +149,7 @@ class GigaChatStandin(Standin):
 
     async def _chat(self, exchange: Exchange, asked: Asked, told: Told) -> str:
         self._check_chat(asked.content)
+        self._check_length(asked.content)
         if self.instant:
             return await self._sent(exchange, asked, told, told.nonce, 1)
         return await self._sent(exchange, asked, told, told.words(asked.text), told.behaviour.chunks)
@@ -164,6 +169,15 @@ class GigaChatStandin(Standin):
             self.storage.check(message.get("attachments") or [])
         if self.max_streams and self.active["chat"] > self.max_streams:
             raise Refused(429, "Too Many Requests")
+
+    def _check_length(self, chat: dict[str, Any]) -> None:
+        messages = chat["messages"]
+        said = sum(_tokens(message.get("content") or "") for message in messages)
+        ids = [file_id for message in messages for file_id in message.get("attachments") or ()]
+        if said > self.context_tokens:
+            raise Refused(413, "Payload too large")
+        if said + sum(self.storage.size(file_id) // 4 for file_id in ids) > self.context_tokens:
+            raise Refused(422, "Invalid params: attachments are too long")
 
     async def _sent(self, exchange: Exchange, asked: Asked, told: Told, words: str, chunks: int) -> str:
         finish = told.behaviour.finish or "stop"
@@ -216,7 +230,11 @@ def _choices(content: str, finish: str | None = None) -> list[dict[str, object]]
 
 
 def _counted(texts: list[str]) -> object:
-    return [{"object": "tokens", "tokens": len(text) // 4 + 1, "characters": len(text)} for text in texts]
+    return [{"object": "tokens", "tokens": _tokens(text), "characters": len(text)} for text in texts]
+
+
+def _tokens(text: str) -> int:
+    return len(text) // 4 + 1
 
 
 def _embeddings(asked: dict[str, Any]) -> object:

@@ -51,6 +51,8 @@ class Storage:
     def __init__(self) -> None:
         self._files: dict[str, Stored] = {}
         self.total = 0
+        self.age_s = 0.0
+        """So much earlier than now is a file said to have come."""
 
     def keep(self, upload: Upload | None) -> object:
         if upload is None or upload.purpose != "general":
@@ -63,13 +65,18 @@ class Storage:
         if not upload.size:
             raise Refused(400, "File is empty")
         file_id = str(uuid.uuid4())
-        self._files[file_id] = Stored(upload, int(time.time()))
+        self._files[file_id] = Stored(upload, int(time.time() - self.age_s))
         self.total += 1
         return self._shown(file_id)
 
     def head(self, file_id: str) -> str:
         stored = self._files.get(file_id)
         return stored.upload.head if stored else ""
+
+    def size(self, file_id: str) -> int:
+        """Bytes of a text; a picture has none."""
+        stored = self._files.get(file_id)
+        return 0 if stored is None or stored.upload.content_type in PICTURES else stored.upload.size
 
     def check(self, file_ids: list[str]) -> None:
         """Whether a message may refer to these."""

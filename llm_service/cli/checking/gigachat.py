@@ -200,7 +200,8 @@ class _Look:
     def _named(self, models: Sequence[str], seconds: float) -> None:
         wanted = self._options.model
         if wanted in models:
-            self._found.ok("model", f"{wanted} is one of the account's {len(models)}", seconds)
+            seen = f"{wanted} is one of the account's {len(models)}: {', '.join(models[:20])}"
+            self._found.ok("model", seen, seconds)
             return
         self._found.failed(
             "model",

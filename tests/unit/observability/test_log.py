@@ -127,6 +127,7 @@ def test_debug_adds_every_stage_with_task_and_trace() -> None:
             events.FilesLeft("gigachat", ["a", "b"]),
             "WARNING  provider_files_left provider=gigachat files=a,b",
         ),
+        (events.FilesSwept("gigachat", 3), "INFO     provider_files_swept provider=gigachat files=3"),
         (
             events.Uncaught("thread", "the thread x ended", "x.py:1\nKeyError"),
             'ERROR    uncaught place=thread what="the thread x ended" traceback=x.py:1\\nKeyError',

@@ -78,6 +78,7 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
         events.Trouble("kafka", "refused"),
         events.ConnectionChanged("store", up=False, reason="silence"),
         events.FilesLeft("gigachat", ["a", "b"]),
+        events.FilesSwept("gigachat", 3),
         events.Uncaught("loop", "a task", ""),
     ):
         observer(event)
@@ -94,6 +95,7 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
     assert seen("troubles_total", component="kafka") == 1
     assert seen("connection_up", component="store") == 0
     assert seen("provider_files_left_total", provider="gigachat") == 2
+    assert seen("provider_files_swept_total", provider="gigachat") == 3
     assert seen("uncaught_errors_total", place="loop") == 1
 
 
