@@ -49,7 +49,10 @@ def values_of(vendor: GigaChatProcess) -> dict[str, str]:
 async def test_an_account_that_is_all_right(values: Mapping[str, str], vendor: GigaChatProcess) -> None:
     found = await checked(probe, values)
     assert set(found.verdicts().values()) == {Verdict.OK}, found.text()
-    assert found.about("model").seen == "GigaChat is one of the account's 3: GigaChat, GigaChat-Pro, GigaChat-Max"
+    assert (
+        found.about("model").seen
+        == "GigaChat is one of the account's 3: GigaChat, GigaChat-Pro, GigaChat-Max"
+    )
     certificate = found.about(HOST)
     assert "89 days, issued by 'Stand-in authority'" in certificate.seen
     assert certificate.seconds is not None
