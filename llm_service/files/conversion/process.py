@@ -6,12 +6,9 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import TypeAlias
 
-import llm_service
+from llm_service.child_process import Child, start
 from llm_service.errors import (
     ConversionUnavailable,
     DocumentTooCostly,
@@ -29,28 +26,14 @@ from llm_service.files.store import LocalFile
 # The libraries load in 0.6 s from a warm cache and in 2 s from a cold one; the rest is for a machine under
 # load.
 _START_LIMIT_S = 60.0
-# Nothing of the service's own environment: that is where its secrets are. One thread for libraries that
-# count cores.
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-# Isolated mode ignores the environment, the user's packages and the working folder; this package may be
-# installed or lie beside main.py, so its folder is named, last, where it hides nothing.
-_BOOT = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from llm_service.files.conversion.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
-)
+# One thread for libraries that count cores.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_MAIN = "llm_service.files.conversion.child"
 _ERRORS: dict[str, type[FileError]] = {
     Verdict.UNREADABLE: DocumentUnreadable,
     Verdict.TOO_COSTLY: DocumentTooCostly,
     Verdict.UNSUPPORTED: DocumentUnsupported,
 }
-
-
-_Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class ChildDied(Exception):  # named for what happened
@@ -64,16 +47,10 @@ class ChildDied(Exception):  # named for what happened
 class ChildProcess:
     """A warm child. It takes one document at a time."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        control: socket.socket,
-        streams: _Streams,
-        policy: ConversionPolicy,
-    ) -> None:
-        self._process = process
-        self._control = control
-        self._reader, self._writer = streams
+    def __init__(self, child: Child, policy: ConversionPolicy) -> None:
+        self._process = child.process
+        self._control = child.control
+        self._reader, self._writer = child.reader, child.writer
         self._policy = policy
         self._converted = 0
         self._has_grown = False
@@ -189,42 +166,15 @@ class ChildProcess:
 
 
 async def _spawn(policy: ConversionPolicy) -> ChildProcess:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        ours.settimeout(0)
-        limits = Limits(
-            policy.memory_bytes,
-            policy.cpu_s,
-            policy.max_output_chars,
-            policy.max_pages,
-            policy.ocr_languages,
-            None if policy.ocr_folder is None else str(policy.ocr_folder),
-        )
-        streams = await asyncio.open_unix_connection(sock=ours)
-        try:
-            # The fork takes a millisecond or two; asyncio's own would hold the loop for the same.
-            process = subprocess.Popen(  # noqa: S603, ASYNC220 # our own interpreter, our own code
-                _command(theirs.fileno(), limits),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                # Ctrl-C in a terminal is for the service alone: it ends its children when it is done with them.
-                start_new_session=True,
-            )
-        except OSError:
-            streams[1].close()
-            raise
-    return ChildProcess(process, ours, streams, policy)
-
-
-def _command(control: int, limits: Limits) -> list[str]:
-    root = Path(llm_service.__file__).resolve().parent.parent
-    # -B: nothing is written, not even byte code.
-    options = ["-I", "-B", "-c", _BOOT]
-    return [sys.executable, *options, str(root), str(control), str(os.getpid()), frames.pack_limits(limits)]
+    limits = Limits(
+        policy.memory_bytes,
+        policy.cpu_s,
+        policy.max_output_chars,
+        policy.max_pages,
+        policy.ocr_languages,
+        None if policy.ocr_folder is None else str(policy.ocr_folder),
+    )
+    return ChildProcess(await start(_MAIN, frames.pack_limits(limits), _ENVIRONMENT), policy)
 
 
 def _open(path: Path) -> int:
