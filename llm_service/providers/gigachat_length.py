@@ -76,7 +76,7 @@ class PromptLength:
         documents = sum(file.size for file in uploads if file.content_type not in PICTURE_TYPES)
         is_long = isinstance(error, NotProcessed) and documents >= context
         if not is_long and not isinstance(error, PromptTooLarge):
-            return error
+            return RequestRejected(error.message) if isinstance(error, NotProcessed) else error
         counted = await self._counted(request, uploads, model)
         told = f"{counted.whole + _room(request)} tokens with the answer" if counted else "tokens not counted"
         files = f" and {documents} bytes of files" if documents else ""
