@@ -262,7 +262,9 @@ class ConsumerLoop:
         elif tracker.take(message.offset):
             takeovers = tracker.suspects.takeovers(message.offset)
             poisoned = takeovers >= self._policy.poison_takeovers
-            out.append(replace(_delivery(message, found, tracker.epoch, now), is_poisoned=poisoned))
+            delivery = _delivery(message, found, tracker.epoch, now)
+            is_suspect = self._handing_over.runs_alone(tracker, message.offset)
+            out.append(replace(delivery, is_poisoned=poisoned, is_suspect=is_suspect))
 
     # --- rebalances -----------------------------------------------------------------------------
 

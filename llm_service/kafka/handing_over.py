@@ -89,9 +89,10 @@ class HandingOver:
 
     def _is_suspect(self, place: TopicPartition, trackers: Mapping[TopicPartition, PartitionTracker]) -> bool:
         tracker, waiting = trackers[place], self._waiting[place]
-        return bool(waiting) and self._runs_alone(tracker, waiting[0].offset)
+        return bool(waiting) and self.runs_alone(tracker, waiting[0].offset)
 
-    def _runs_alone(self, tracker: PartitionTracker, offset: int) -> bool:
+    def runs_alone(self, tracker: PartitionTracker, offset: int) -> bool:
+        """Whether so many takeovers found that it may have been started that nothing may run beside it."""
         return ALONE_FROM <= tracker.suspects.takeovers(offset) < self._poison_takeovers
 
     def _one(
@@ -129,7 +130,7 @@ class HandingOver:
     def _some(self, place: TopicPartition, tracker: PartitionTracker) -> Iterator[KafkaMessage]:
         waiting = self._waiting[place]
         self.without_room.discard(place)
-        while waiting and not self._runs_alone(tracker, waiting[0].offset):
+        while waiting and not self.runs_alone(tracker, waiting[0].offset):
             offset = waiting[0].offset
             tracker.arrived(offset)
             if self._commits.whole and not tracker.has_room(offset):
@@ -152,7 +153,7 @@ class HandingOver:
         """The last of those that are here and may be started together: no further, for their counts are told by it."""
         furthest = self._waiting[place][0].offset
         for message in self._waiting[place]:
-            if self._runs_alone(tracker, message.offset):
+            if self.runs_alone(tracker, message.offset):
                 break
             furthest = message.offset
         return furthest

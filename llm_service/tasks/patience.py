@@ -33,8 +33,16 @@ class Patience:
         self._guard = guard
         self._course = course
         self._deadline = deadline
-        place = course.delivery.place
-        self._wait = Wait(place, guard.provider.name, lambda: guard.is_away, may_leave, self._cause)
+        # While a suspect waits here the next one would be run beside it, and if that one kills both are counted.
+        self._is_suspect = course.delivery.is_suspect
+        self._wait = Wait(
+            course.delivery.place,
+            guard.provider.name,
+            lambda: guard.is_away,
+            may_leave,
+            self._cause,
+            never_here=self._is_suspect,
+        )
 
     async def until_ready(self) -> None:
         """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
@@ -56,10 +64,13 @@ class Patience:
         """Only wait inside, without the slot."""
         # The seat outside: a task that is sent round takes no slot again.
         with self._course.waiting(), self._room.seat(self._wait):
-            async with slot.waiting():
+            # Where it can't go round: nothing else is begun for the sake of a moment, for that of an outage it is.
+            async with slot.waiting(is_idle=self._guard.is_away or not self._is_suspect):
                 yield
 
     def _cause(self) -> ServiceError:
+        if self._is_suspect:
+            return ProviderUnavailable("a task beside which processes ended waits where no other task is")
         if not self._guard.is_away:
             return ProviderUnavailable("the task waited for longer than its partition can go on without it")
         return ProviderUnavailable(self._guard.reason or f"{self._guard.provider.name} asks to come later")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import count
 
 # Priorities beyond this are cut to it: with it, and the head start of one step, the longest a task
@@ -112,12 +112,15 @@ class Slot:
         self.held = False
 
     @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """Give the slot up inside; take one again, by the same rank, before leaving."""
+    async def waiting(self, *, is_idle: bool = True) -> AsyncIterator[None]:
+        """Give the slot up inside; take one again, by the same rank, before leaving.
+
+        ``is_idle``: whether another task may be taken in its place meanwhile.
+        """
         self.held = False
         self._pool._release()  # noqa: SLF001 -- a slot is the pool's own other half
         try:
-            with self._pool.blocking():
+            with self._pool.blocking() if is_idle else nullcontext():
                 yield
         finally:
             # A cancelled task needs no slot to clean up: what it holds is released where it was taken.

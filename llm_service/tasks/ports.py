@@ -34,6 +34,8 @@ class Delivery:
     """``Clock.monotonic`` when it was read."""
     is_poisoned: bool = False
     """Whether so many processes ended while they ran it that it must not be run."""
+    is_suspect: bool = False
+    """Whether so many processes ended while they may have run it that it runs alone: what is beside it is suspect, too."""
     origin: tuple[str, int, int] | None = None
     """Where the task was read first, of a message that has gone round by the retry topic."""
     attempt: int = 1

@@ -168,7 +168,11 @@ class Run:
         self._to_send -= 1
 
     def _is_done(self) -> bool:
-        return bool(self.watch.failures) or (self._to_send == 0 and self.watch.is_done)
+        if self.watch.failures:
+            return True
+        # One that stands still may yet say what another has said since; what that makes has to be answered, too.
+        is_all_there = all(worker.process.dead or worker.process.is_running for worker in self.workers)
+        return self._to_send == 0 and self.watch.is_done and is_all_there
 
     def _heal(self) -> None:
         """From here on nothing goes wrong; what is broken by then still is."""

@@ -36,3 +36,14 @@ def test_a_seed_gives_the_same_trace_byte_for_byte() -> None:
         )
         assert elsewhere.stdout.strip() == here
     assert run_seed(8).trace != here
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(25119, id="a task that waits for its provider is not poison for what runs beside it"),
+        pytest.param(29696, id="the same, with four workers"),
+    ],
+)
+def test_what_failed_once_holds(seed: int) -> None:
+    assert run_seed(seed).failures == []

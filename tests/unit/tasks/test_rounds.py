@@ -92,6 +92,32 @@ async def test_a_failed_attempt_goes_round_with_the_message_byte_for_byte_and_su
     bench.assert_at_rest()
 
 
+async def test_a_suspect_waits_for_nothing_here_and_leaves_its_turn_to_the_next() -> None:
+    """What it would wait beside may kill, and both would be counted for it."""
+    bench = Bench(rounds=POLICY)
+    bench.model.script = failing(1)
+    await bench.live(replace(bench.delivery(), is_suspect=True))
+    (outcome,) = bench.settler.outcomes
+    note = note_of(outcome)
+    assert (note.attempt, note.round) == (2, 1), "a call was made"
+    assert len(bench.model.requests) == 1, "the second try of the same attempt is not waited for"
+    bench.assert_at_rest()
+
+
+async def test_a_suspect_that_can_go_nowhere_keeps_its_place_while_it_waits_for_a_moment() -> None:
+    blocked: list[int] = []
+    for is_suspect in (False, True):
+        bench = Bench()
+        bench.model.script = failing(1)
+        task = bench.start(replace(bench.delivery(), is_suspect=is_suspect))
+        await bench.clock.settle()
+        blocked.append(bench.pool.blocked)
+        await bench.clock.advance(60.0)
+        await task
+        assert code(bench.settler.outcomes[-1]) == "success"
+    assert blocked == [1, 0]
+
+
 async def test_the_last_attempt_fails_for_good_and_no_more_calls_are_made_than_all_attempts_have() -> None:
     bench = Bench(rounds=POLICY)
     bench.model.script = failing(100)
