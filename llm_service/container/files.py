@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -12,6 +12,7 @@ from llm_service.files.conversion.policy import ConversionPolicy
 from llm_service.files.fetch import Fetcher, FetchPolicy
 from llm_service.files.folder_store import FolderStore
 from llm_service.files.minio_store import MinioConnection, MinioStore
+from llm_service.files.pictures import redrawn
 from llm_service.files.store import LocalFile, ObjectStore
 from llm_service.files.work_folder import usual_root
 from llm_service.resilience.clock import Clock
@@ -101,6 +102,11 @@ class TaskFiles:
             )
         async with self._fetcher.fetch(path, name) as file:
             yield file
+
+    @asynccontextmanager
+    async def to_pictures(self, file: LocalFile) -> AsyncIterator[Sequence[LocalFile]]:
+        async with redrawn(file, self._converter, file.path.parent) as pages:
+            yield pages
 
     async def to_text(self, file: LocalFile) -> str:
         return await self._converter.to_text(file)

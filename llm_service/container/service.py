@@ -51,12 +51,13 @@ from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Ledger, Settler
+from llm_service.tasks.reading import FetchRetries
 from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.rounds import RoundPolicy, Rounds
 from llm_service.tasks.tools import Tools
 from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
-from llm_service.tasks.work import FetchRetries, Work
+from llm_service.tasks.work import Work
 
 KAFKA = "kafka"
 STORE = "object store"

@@ -79,6 +79,10 @@ class Files(Protocol):
         """The object at a task's path, whole, for as long as the context lasts. Raises FileError."""
         ...
 
+    def to_pictures(self, file: LocalFile) -> AbstractAsyncContextManager[Sequence[LocalFile]]:
+        """The pages of a picture as vision models take them, for as long as the context lasts. Raises as ``to_text``."""
+        ...
+
     async def to_text(self, file: LocalFile) -> str:
         """Raises DocumentUnsupported, DocumentUnreadable, DocumentTooCostly, ConversionUnavailable."""
         ...

@@ -1,7 +1,9 @@
-"""Documents on their way to models: what is too long, what nobody sees, and that both are told."""
+"""Documents and pictures on their way to models: what is too long, what nobody sees, what a picture must not tell."""
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from PIL import ExifTags, Image
 
 from tests.acceptance.bad_day import until
 from tests.acceptance.scene import Scene, mark, new_id, playing
@@ -17,11 +20,13 @@ from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
 from tests.standins.process import OpenAIProcess, StandinProcess, gigachat, ollama, openai
 from tests.standins.request_log import LoggedRequest
+from tests.unit.files.documents import png_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONTEXT = 4_096
+CONTEXT = 8_192
 ANSWER = 100
+PLACE = "55.7558N 37.6173E"
 BOTH = pytest.mark.parametrize("provider", ["openai", "ollama"])
 
 
@@ -57,6 +62,8 @@ async def scene(stage: Stage, cloud: OpenAIProcess, server: StandinProcess) -> A
         "OLLAMA_BASE_URL": server.base_url,
         "OLLAMA_MODEL": "tiny",
         "OLLAMA_NUM_CTX_MAX": str(CONTEXT),
+        # No trained data: what is in a picture is not read here.
+        "OCR_DATA_FOLDER": str(stage.folder),
     }
     async with playing(stage, **settings) as scene:
         yield scene
@@ -93,8 +100,8 @@ async def altered_chars(scene: Scene, how: str, count: float) -> None:
 
 
 def long_text(task_id: str) -> str:
-    """Some 6,600 tokens by the estimate, a token for three bytes."""
-    return mark(task_id) + " Пункт договора." * 700
+    """Some 13,000 tokens by the estimate, a token for three bytes."""
+    return mark(task_id) + " Пункт договора." * 1_400
 
 
 def task_of(path: str, provider: str, **more: object) -> dict[str, object]:
@@ -110,7 +117,7 @@ async def test_a_document_that_is_too_long_is_refused_with_both_numbers_and_nobo
     failed = await scene.fails(task_of(path, provider), task_id=task_id)
     assert failed.code == "context_too_long"
     needed, context = map(int, re.findall(r"\d{4,}", failed.message))
-    assert needed > 6_000
+    assert needed > 12_000
     assert context == CONTEXT
     assert chats.of(provider, task_id) == []
     assert (await scene.letter(task_id)).header("dlq_reason") == "context_too_long"
@@ -196,3 +203,106 @@ async def test_hidden_characters_are_told_with_the_answer_and_with_a_failure(
     failed = await scene.fails(task_of(path, "openai", model="nobody-has-this"))
     assert failed.event.body["altered"]["hidden_chars"] == 2
     await altered_chars(scene, "hidden", before + 4)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def photograph(form: str) -> bytes:
+    """Lying on its side as the camera held it, red on top when upright; it tells where it was taken."""
+    image = Image.new("RGB", (40, 60), "white")
+    image.paste("red", (0, 0, 20, 60))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.ImageDescription] = PLACE
+    target = io.BytesIO()
+    image.save(target, form, exif=exif)
+    assert PLACE.encode() in target.getvalue()
+    return target.getvalue()
+
+
+def assert_drawn_anew(content: bytes) -> None:
+    assert PLACE.encode() not in content
+    image = Image.open(io.BytesIO(content))
+    assert image.format in {"PNG", "JPEG"}
+    assert image.size == (60, 40)
+    colours = [image.convert("RGB").getpixel((30, y)) for y in (5, 35)]
+    assert [colour[1] < 100 for colour in colours] == [True, False], "red above white"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("form", ["TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("provider", ["openai", "ollama", "gigachat"])
+async def test_pictures_reach_models_that_see_upright_and_without_where_they_were_taken(
+    scene: Scene, chats: Chats, provider: str, form: str
+) -> None:
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/7b0e", photograph(form))
+    files = [{"path": path, "name": "Накладная.jpg"}]
+    models = {"openai": "seeing", "ollama": "seeing", "gigachat": "GigaChat"}
+    task = {"files": files, "provider": provider, "model": models[provider], "prompt": mark(task_id)}
+    ended = await scene.run(task, task_id=task_id)
+    assert ended.status == "3", ended.value
+    if provider == "gigachat":
+        (chat,) = scene.calls(task_id)
+        *_, upload = scene.stage.gigachat.requests("upload")
+        assert PLACE not in upload.body
+        assert "Content-Type: image/" in upload.body
+        assert json.loads(chat.body)["messages"][-1]["attachments"]
+        return
+    message = chats.messages(provider, task_id)[-1]
+    if provider == "ollama":
+        (picture,) = message["images"]
+    else:
+        address = message["content"][-1]["image_url"]["url"]
+        assert address.startswith(("data:image/png;base64,", "data:image/jpeg;base64,"))
+        picture = address.partition(",")[2]
+    assert_drawn_anew(base64.b64decode(picture))
+
+
+async def test_pages_of_a_scan_and_a_text_come_in_their_order(scene: Scene, chats: Chats) -> None:
+    task_id = new_id()
+    pages = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime")]
+    target = io.BytesIO()
+    pages[0].save(target, "TIFF", save_all=True, append_images=pages[1:])
+    scan = scene.stage.put(f"{task_id}/скан.tiff", target.getvalue())
+    words = scene.stage.put(f"{task_id}/опись.txt", mark(task_id).encode())
+    task = {"files": [scan, words], "provider": "openai", "model": "seeing", "prompt": "Опишите."}
+    ended = await scene.run(task, task_id=task_id)
+    assert ended.status == "3", ended.value
+    text, *images = chats.messages("openai", task_id)[-1]["content"]
+    assert "опись.txt" in text["text"]
+    seen = [
+        Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2])))
+        for part in images
+    ]
+    assert [image.convert("RGB").getpixel((5, 5)) for image in seen] == [(255, 0, 0), (0, 255, 0)]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "code", "says"),
+    [
+        ("extractive", None, "document_unsupported", "a model that sees pictures"),
+        ("ollama", "tiny", "request_unsupported", "sees no pictures"),
+    ],
+)
+async def test_a_picture_for_who_sees_none_is_refused_with_the_reason_and_nobody_is_asked(
+    scene: Scene, chats: Chats, provider: str, model: str | None, code: str, says: str
+) -> None:
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/Накладная.jpg", photograph("JPEG"))
+    task = {"storage_path": path, "provider": provider, "model": model, "prompt": mark(task_id)}
+    failed = await scene.fails(task, task_id=task_id)
+    assert (failed.code, says in failed.message) == (code, True), failed.message
+    assert "Накладная.jpg" in failed.message
+    assert chats.of("ollama", task_id) == []
+
+
+async def test_a_flood_of_pixels_is_refused_and_nobody_is_asked(scene: Scene, chats: Chats) -> None:
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/Потоп.png", png_of(20_000, 20_000))
+    task = {"storage_path": path, "provider": "openai", "model": "seeing", "prompt": mark(task_id)}
+    failed = await scene.fails(task, task_id=task_id)
+    assert failed.code == "document_too_costly"
+    assert "Потоп.png" in failed.message
+    assert "40000000 pixels" in failed.message
+    assert chats.of("openai", task_id) == []

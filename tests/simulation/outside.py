@@ -185,6 +185,10 @@ class DroppedFiles:
             raise FileNotFound(f"there is no object {path!r}")
         yield LocalFile(key, Path(key), 9, "text/plain")
 
+    @asynccontextmanager
+    async def to_pictures(self, file: LocalFile) -> AsyncIterator[tuple[LocalFile, ...]]:
+        yield (file,)
+
     async def to_text(self, file: LocalFile) -> str:
         return f"{file.name} answer"
 

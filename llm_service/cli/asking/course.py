@@ -7,9 +7,10 @@ import json
 import random
 import secrets
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from llm_service import events
 from llm_service.cli.asking.screen import Screen
@@ -18,10 +19,13 @@ from llm_service.container.files import build_converter
 from llm_service.container.providers import build_guards
 from llm_service.errors import InvalidField, ProviderError, ProviderUnknown
 from llm_service.files.content_type import detect
+from llm_service.files.conversion.kinds import is_picture
+from llm_service.files.pictures import redrawn
 from llm_service.files.store import LocalFile
 from llm_service.prompts.answer import check_answer, extract_json
 from llm_service.prompts.schema import schema_problems
 from llm_service.providers.protocol import (
+    Capabilities,
     Completion,
     CompletionRequest,
     Delta,
@@ -59,19 +63,26 @@ async def ask(question: Question, settings: Settings, screen: Screen) -> int:
                 f"The provider {name[:60]!r} is not configured here; configured are: {', '.join(guards)}."
             )
         provider = guards[name].provider
-        documents = await _documents(question.files, provider, settings)
-        messages = [Message("system", question.system)] if question.system else []
-        messages.append(Message("user", question.text))
-        request = CompletionRequest(
-            tuple(messages), documents, question.model, response_schema=schema, nonce=secrets.token_hex(8)
-        )
-        answer = await _answered(provider, request, screen, as_stream=question.as_stream)
+        async with AsyncExitStack() as stack:
+            documents = await _documents(question.files, provider.capabilities, settings, stack)
+            request = _request(question, documents, schema)
+            answer = await _answered(provider, request, screen, as_stream=question.as_stream)
     finally:
         await asyncio.gather(*(guard.close() for guard in guards.values()), return_exceptions=True)
     text = extract_json(answer.text) if schema is not None else answer.text
     screen.answer(provider.name, text, answer, is_shown=question.as_stream)
     check_answer(answer.text, schema)
     return ExitCode.OK
+
+
+def _request(
+    question: Question, documents: tuple[Document, ...], schema: JsonObject | None
+) -> CompletionRequest:
+    messages = [Message("system", question.system)] if question.system else []
+    messages.append(Message("user", question.text))
+    return CompletionRequest(
+        tuple(messages), documents, question.model, response_schema=schema, nonce=secrets.token_hex(8)
+    )
 
 
 async def _answered(
@@ -88,27 +99,28 @@ async def _answered(
     raise ProviderError(f"The provider {provider.name} ended its answer without its end.")
 
 
-async def _documents(files: Sequence[Path], provider: Provider, settings: Settings) -> tuple[Document, ...]:
-    """Each as the provider takes it: a file or picture as it is, all else as text."""
-    taken = provider.capabilities.upload_types | provider.capabilities.picture_types
+async def _documents(
+    files: Sequence[Path], able: Capabilities, settings: Settings, stack: AsyncExitStack
+) -> tuple[Document, ...]:
+    """Each as the provider takes it: a file as it is, a picture drawn anew, all else as text; as long as ``stack`` lasts."""
     local = [await asyncio.to_thread(_local, path) for path in files]
-    if all(file.content_type in taken for file in local):
+    if all(file.content_type in able.upload_types for file in local):
         return tuple(_as_file(file) for file in local)
     converter = build_converter(settings)
+    stack.push_async_callback(converter.close)
     await converter.start()
-    try:
-        return tuple(
-            [
-                _as_file(file)
-                if file.content_type in taken
-                else Document(
-                    file.name, file.content_type, text=await converter.to_text(file), size=file.size
-                )
-                for file in local
-            ]
-        )
-    finally:
-        await converter.close()
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="llm-service-ask-")))
+    documents: list[Document] = []
+    for file in local:
+        if able.vision and is_picture(file):
+            pages = await stack.enter_async_context(redrawn(file, converter, folder))
+            documents += [_as_file(page) for page in pages]
+        elif file.content_type in able.upload_types | able.picture_types:
+            documents.append(_as_file(file))
+        else:
+            text = await converter.to_text(file)
+            documents.append(Document(file.name, file.content_type, text=text, size=file.size))
+    return tuple(documents)
 
 
 def _local(path: Path) -> LocalFile:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm_service.errors import DocumentTooCostly, DocumentUnsupported, FileError
-from llm_service.files.conversion import confinement, frames
+from llm_service.files.conversion import confinement, frames, pictures
 from llm_service.files.conversion.bounds import Bounds
 from llm_service.files.conversion.formats import Reader
 from llm_service.files.conversion.frames import Hello, Limits, Reply, Request, Verdict
@@ -67,8 +67,10 @@ def _exactly(control: socket.socket, length: int) -> bytes:
 
 
 def _answer(request: Request, document: int, setting: _Setting) -> bytes:
-    """The reply's bytes, with the text behind them where there is one."""
+    """The reply's bytes, with the text or the picture behind them where there is one."""
     try:
+        if request.page:
+            return _picture(request, document, setting)
         text = _to_text(request, document, setting).encode(errors="replace")
     except Exception as error:  # whatever a parser meets, the next document is served
         verdict, message = _judged(error, request)
@@ -86,6 +88,18 @@ def _to_text(request: Request, document: int, setting: _Setting) -> str:
         text = setting.reader.to_text(stream, Kind(request.kind), bounds)
     bounds.judge_chars(len(text))
     return text
+
+
+def _picture(request: Request, document: int, setting: _Setting) -> bytes:
+    confinement.limit_cpu(setting.limits.cpu_s)
+    bounds = Bounds(request.name, setting.limits.max_pictures, setting.limits.max_output_chars)
+    with os.fdopen(document, "rb") as stream:
+        made = pictures.sendable(stream, request.page, bounds)
+    worn_out = _is_worn_out(setting)
+    size = len(made.content)
+    return (
+        frames.pack(Reply(Verdict.PICTURE, "", size, worn_out, made.content_type, made.pages)) + made.content
+    )
 
 
 def _judged(error: Exception, request: Request) -> tuple[Verdict, str]:

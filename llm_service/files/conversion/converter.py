@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from llm_service.errors import ConversionUnavailable, DocumentTooCostly, DocumentUnreadable, FileError
-from llm_service.files.conversion.kinds import Kind, kind_of
+from llm_service.files.conversion.kinds import kind_of
 from llm_service.files.conversion.policy import ConversionPolicy
-from llm_service.files.conversion.process import ChildDied, ChildProcess
+from llm_service.files.conversion.process import ChildDied, ChildProcess, Picture
 from llm_service.files.store import LocalFile
 
+T = TypeVar("T")
 # A child killed from outside may have been hit by chance; a document that does it twice is the reason.
 _LIVES = 2
 
@@ -49,11 +51,22 @@ class Converter:
         cancels.
         """
         kind = kind_of(file)
+        return await self._seated(file, lambda child: child.convert(file, kind))
+
+    async def to_pictures(self, file: LocalFile) -> AsyncGenerator[Picture, None]:
+        """The pages of a picture one after the other, as vision models take them. Raises as ``to_text`` does."""
+        page = pages = 1
+        while page <= pages:
+            picture = await self._seated(file, partial(_pictured, file, page))
+            yield picture
+            page, pages = page + 1, picture.pages
+
+    async def _seated(self, file: LocalFile, act: Callable[[ChildProcess], Awaitable[T]]) -> T:
         if self._is_closed:
             raise ConversionUnavailable("the service is stopping and reads no more documents")
         seat = await self._seats.get()
         try:
-            return await _convert(seat, file, kind)
+            return await _convert(seat, file, act)
         finally:
             self._seats.put_nowait(seat)
 
@@ -63,12 +76,16 @@ class Converter:
         await asyncio.gather(*(seat.close() for seat in self._all))
 
 
-async def _convert(seat: _Seat, file: LocalFile, kind: Kind) -> str:
+async def _pictured(file: LocalFile, page: int, child: ChildProcess) -> Picture:
+    return await child.picture(file, page)
+
+
+async def _convert(seat: _Seat, file: LocalFile, act: Callable[[ChildProcess], Awaitable[T]]) -> T:
     code = 0
     for _ in range(_LIVES):
         child = await seat.child()
         try:
-            return await child.convert(file, kind)
+            return await act(child)
         except ChildDied as death:
             code = death.returncode
         except FileError:

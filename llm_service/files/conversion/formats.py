@@ -18,6 +18,7 @@ from llm_service.files.conversion import (
     html,
     open_document,
     pdf,
+    pictures,
     plain_text,
     rich_text,
     sheets,
@@ -52,6 +53,7 @@ class Reader:
 
     def __init__(self, ocr_languages: str, ocr_folder: str | None) -> None:
         self.has_documents = _load_libraries()
+        pictures.load()
         self._recognizer = Recognizer(ocr_languages, ocr_folder)
 
     @property

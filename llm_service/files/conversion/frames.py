@@ -1,8 +1,8 @@
 """What crosses between the service and its child process, on one stream socket.
 
 A request is a frame of JSON, with the open document's descriptor sent beside its first byte: the child
-never opens a path. A reply is a frame of JSON; for a converted document the text follows as UTF-8 of the
-length the frame gives, so that megabytes are not parsed as JSON. A frame is four bytes of length,
+never opens a path. A reply is a frame of JSON; what a document became follows, as long as the frame says, so
+that megabytes are not parsed as JSON: text in UTF-8, or a picture. A frame is four bytes of length,
 big-endian, and that many bytes.
 """
 
@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     """How a conversion ended."""
 
     TEXT = "text"
+    PICTURE = "picture"
     UNREADABLE = "unreadable"
     TOO_COSTLY = "too_costly"
     UNSUPPORTED = "unsupported"
@@ -35,6 +36,7 @@ class Limits:
     cpu_s: int
     max_output_chars: int
     max_pages: int
+    max_pictures: int
     ocr_languages: str
     ocr_folder: str | None
 
@@ -45,6 +47,8 @@ class Request:
 
     name: str
     kind: str
+    page: int = 0
+    """Of a picture that is to be sent as one, from 1; 0 asks for the document's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,14 @@ class Reply:
     verdict: str
     message: str
     """For people, when it did not become text."""
-    text_bytes: int
-    """Length of the UTF-8 text that follows."""
+    length: int
+    """Of the text or picture that follows, in bytes."""
     worn_out: bool
     """The child has grown so much that it should be replaced."""
+    content_type: str = ""
+    """Of the picture that follows."""
+    pages: int = 0
+    """Of the file that it is from."""
 
 
 def pack(frame: Request | Hello | Reply) -> bytes:

@@ -65,11 +65,16 @@ def kind_of(file: LocalFile) -> Kind:
         raise DocumentUnreadable(_mismatch(file, claimed))
     if file.content_type.startswith("text/"):
         return Kind.TEXT
-    if file.content_type in PICTURE_TYPES:
+    if is_picture(file):
         return Kind.PICTURE
     raise DocumentUnsupported(
         f"{file.name!r} is {described(file.content_type)}; what can become text: {TAKEN}"
     )
+
+
+def is_picture(file: LocalFile) -> bool:
+    """Whether its content is of a kind that is read by OCR, or drawn anew for a model that sees."""
+    return file.content_type in PICTURE_TYPES
 
 
 def _mismatch(file: LocalFile, claimed: Kind) -> str:

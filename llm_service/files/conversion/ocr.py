@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from llm_service.errors import DocumentTooCostly, DocumentUnreadable, DocumentUnsupported
+from llm_service.errors import DocumentUnsupported
+from llm_service.files.conversion import pictures
 from llm_service.files.conversion.bounds import Bounds
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
 
 EXTRA = "llm-service[ocr]"
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 # Where systems keep the trained data: Debian's two, Fedora's and Alpine's, one's own build.
 _USUAL_FOLDERS = (
     "/usr/share/tesseract-ocr/5/tessdata",
@@ -25,8 +24,6 @@ _USUAL_FOLDERS = (
     "/usr/share/tessdata",
     "/usr/local/share/tessdata",
 )
-# A page of A4 has 9 million at 300 dpi and 35 million at 600; unpacked, a pixel is 3 or 4 bytes.
-MAX_PIXELS = 40_000_000
 # What Tesseract reads best, and what more pixels only make slower: A4 at 300 dpi, and a third more.
 _READ_PIXELS = 12_000_000
 _DPI = 300
@@ -40,17 +37,15 @@ class Recognizer:
         self._engine: PyTessBaseAPI | None = None
         self.missing = _why_missing(languages, folder)
         if not self.missing:
-            from PIL import Image
             from tesserocr import PyTessBaseAPI
 
-            # Now, since no plug-in and no trained data can be read any more when documents come.
-            Image.init()
+            # Now, since no trained data can be read any more when documents come.
             self._engine = PyTessBaseAPI(path=str(_data_folder(languages, folder)), lang=languages)
 
     def picture(self, stream: BinaryIO, bounds: Bounds) -> str:
         """The text of all frames. Raises DocumentUnsupported, DocumentUnreadable, DocumentTooCostly."""
         self._insist(bounds.name, "text out of pictures")
-        texts = [self._read(frame) for frame in _frames(stream, bounds)]
+        texts = [self._read(_readable(frame)) for frame in pictures.frames(stream, bounds)]
         return "\n\n".join(text for text in texts if text)
 
     def pages(self, stream: BinaryIO, bounds: Bounds) -> str:
@@ -79,7 +74,7 @@ def _why_missing(languages: str, folder: str | None) -> str:
     if _data_folder(languages, folder) is None:
         return (
             f"needs Tesseract's data of the languages {languages}: install it (Debian: tesseract-ocr-rus), "
-            "or name its folder in OCR_DATA_FOLDER"
+            "or name its folder in OCR_DATA_FOLDER; or ask a model that sees pictures"
         )
     return ""
 
@@ -91,51 +86,11 @@ def _data_folder(languages: str, folder: str | None) -> Path | None:
     return next((place for place in places if all((place / name).is_file() for name in wanted)), None)
 
 
-def _frames(stream: BinaryIO, bounds: Bounds) -> Iterator[Image]:
-    from PIL import Image, ImageSequence
-
-    with _picture_errors(bounds.name), Image.open(stream, formats=_FORMATS) as image:
-        _judge_size(image, bounds)
-        for number, frame in enumerate(ImageSequence.Iterator(image), 1):
-            bounds.judge_pages(number, "frames")
-            # A later frame may be larger than the first.
-            _judge_size(frame, bounds)
-            yield _readable(frame)
-
-
-@contextmanager
-def _picture_errors(name: str) -> Iterator[None]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        yield
-    except Image.DecompressionBombError:
-        raise _too_many_pixels(name) from None
-    except UnidentifiedImageError:
-        raise DocumentUnreadable(f"{name!r} is broken: it can't be opened as a picture") from None
-
-
-def _judge_size(image: Image, bounds: Bounds) -> None:
-    """By what the header says: nothing has been unpacked."""
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels(bounds.name)
-
-
-def _too_many_pixels(name: str) -> DocumentTooCostly:
-    return DocumentTooCostly(f"{name!r} has more than {MAX_PIXELS} pixels; at most {MAX_PIXELS} are taken")
-
-
 def _readable(frame: Image) -> Image:
     """In shades of grey on white, and not larger than is of use."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    upright = ImageOps.exif_transpose(frame)
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        coloured = upright.convert("RGBA")
-        paper = Image.new("RGBA", coloured.size, "white")
-        paper.alpha_composite(coloured)
-        upright = paper
-    grey = upright.convert("L")
+    grey = pictures.on_white(ImageOps.exif_transpose(frame)).convert("L")
     factor = (_READ_PIXELS / (grey.width * grey.height)) ** 0.5
     if factor >= 1:
         return grey

@@ -21,6 +21,8 @@ class ConversionPolicy:
     """Longer text is refused. The largest contexts on offer hold about a million tokens."""
     max_pages: int = 2_000
     """Pages, slides, chapters or frames of one document: at 15 ms a page and more the time is spent by then."""
+    max_pictures: int = 10
+    """Pages of one file that go to a model as pictures: GigaChat takes ten in a request."""
     ocr_languages: str = "rus+eng"
     """By Tesseract's names, joined by a plus."""
     ocr_folder: Path | None = None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 from llm_service.child_process import Child, start
@@ -20,6 +21,7 @@ from llm_service.errors import (
 from llm_service.files.conversion import frames
 from llm_service.files.conversion.frames import Limits, Reply, Request, Verdict
 from llm_service.files.conversion.kinds import Kind
+from llm_service.files.conversion.pictures import MAX_BYTES
 from llm_service.files.conversion.policy import ConversionPolicy
 from llm_service.files.store import LocalFile
 
@@ -34,6 +36,16 @@ _ERRORS: dict[str, type[FileError]] = {
     Verdict.TOO_COSTLY: DocumentTooCostly,
     Verdict.UNSUPPORTED: DocumentUnsupported,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One page of a picture, as vision models take it."""
+
+    content: bytes
+    content_type: str
+    pages: int
+    """Of the file that it is from."""
 
 
 class ChildDied(Exception):  # named for what happened
@@ -92,14 +104,23 @@ class ChildProcess:
         return is_dead or self._has_grown or self._converted >= self._policy.recycle_after
 
     async def convert(self, file: LocalFile, kind: Kind) -> str:
-        """The document's text.
+        """The document's text. Raises as ``picture`` does."""
+        _, text = await self._converted_by(file, Request(file.name, kind.value))
+        return text.decode()
+
+    async def picture(self, file: LocalFile, page: int) -> Picture:
+        """That page of a picture, as vision models take it.
 
         Raises DocumentUnreadable, DocumentUnsupported, DocumentTooCostly (then ``is_over`` may be true),
         ChildDied. Cancelled, the child is left in the middle of a document: kill it.
         """
+        reply, content = await self._converted_by(file, Request(file.name, Kind.PICTURE.value, page))
+        return Picture(content, reply.content_type, reply.pages)
+
+    async def _converted_by(self, file: LocalFile, request: Request) -> tuple[Reply, bytes]:
         try:
             async with asyncio.timeout(self._policy.timeout_s):
-                reply, text = await self._ask(file, kind)
+                reply, made = await self._ask(file, request)
         except TimeoutError as error:
             self.kill()
             limit = f"{self._policy.timeout_s:g}"
@@ -116,8 +137,8 @@ class ChildProcess:
             ) from error
         self._converted += 1
         self._has_grown = reply.worn_out
-        if reply.verdict == Verdict.TEXT:
-            return text
+        if reply.verdict in {Verdict.TEXT, Verdict.PICTURE}:
+            return reply, made
         raise _ERRORS[reply.verdict](reply.message)
 
     def kill(self) -> None:
@@ -132,18 +153,18 @@ class ChildProcess:
         # Python 3.11, and lose the exit code of a child that is killed.
         return await asyncio.to_thread(self._process.wait)
 
-    async def _ask(self, file: LocalFile, kind: Kind) -> tuple[Reply, str]:
+    async def _ask(self, file: LocalFile, request: Request) -> tuple[Reply, bytes]:
         # Opened here, on the loop: the file has just been written, its inode is in memory. Nothing is
         # buffered in the socket between two documents, so the frame (well under its 200 kB) goes out in one
         # piece.
         document = _open(file.path)
         try:
-            frame = frames.pack(Request(file.name, kind.value))
+            frame = frames.pack(request)
             socket.send_fds(self._control, [frame], [document])
         finally:
             os.close(document)
         reply = frames.unpack_reply(await self._frame())
-        return reply, (await self._reader.readexactly(self._bounded(reply.text_bytes))).decode()
+        return reply, await self._reader.readexactly(self._bounded(reply.length))
 
     async def _frame(self) -> bytes:
         (length,) = frames.LENGTH.unpack(await self._reader.readexactly(frames.LENGTH.size))
@@ -151,11 +172,11 @@ class ChildProcess:
             raise ConnectionError(f"a frame of {length} bytes from the process for documents")
         return await self._reader.readexactly(length)
 
-    def _bounded(self, text_bytes: int) -> int:
+    def _bounded(self, length: int) -> int:
         # A character takes at most 4 bytes of UTF-8.
-        if text_bytes > 4 * self._policy.max_output_chars:
-            raise ConnectionError(f"a text of {text_bytes} bytes from the process for documents")
-        return text_bytes
+        if length > max(4 * self._policy.max_output_chars, MAX_BYTES):
+            raise ConnectionError(f"{length} bytes from the process for documents")
+        return length
 
     def _death(self, file: LocalFile, code: int) -> Exception:
         if code == -signal.SIGXCPU:
@@ -171,6 +192,7 @@ async def _spawn(policy: ConversionPolicy) -> ChildProcess:
         policy.cpu_s,
         policy.max_output_chars,
         policy.max_pages,
+        policy.max_pictures,
         policy.ocr_languages,
         None if policy.ocr_folder is None else str(policy.ocr_folder),
     )

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from llm_service.contract.record import Headers, Record
@@ -32,12 +33,13 @@ from llm_service.tasks.outcome import OutcomePolicy, Outcomes
 from llm_service.tasks.plan import PlanDefaults
 from llm_service.tasks.pool import WorkerPool
 from llm_service.tasks.ports import Delivery, Ledger, Outcome
+from llm_service.tasks.reading import FetchRetries
 from llm_service.tasks.recall import NoLedger, Recall
 from llm_service.tasks.rounds import RoundPolicy, Rounds
 from llm_service.tasks.tools import Tools
 from llm_service.tasks.waiting_room import WaitingRoom
 from llm_service.tasks.window import DedupWindow
-from llm_service.tasks.work import FetchRetries, Work
+from llm_service.tasks.work import Work
 from tests.manual_clock import ManualClock
 
 TASK_ID = "7b0e0000-0000-4000-8000-000000000001"
@@ -117,6 +119,13 @@ class Files:
             yield LocalFile(name or path, Path(path), len(self.there[path]), "text/plain")
         finally:
             self.held.remove(path)
+
+    @asynccontextmanager
+    async def to_pictures(self, file: LocalFile) -> AsyncIterator[list[LocalFile]]:
+        await asyncio.sleep(0)
+        if self.conversion:
+            raise self.conversion.pop(0)
+        yield [replace(file, content_type="image/png")]
 
     async def to_text(self, file: LocalFile) -> str:
         await asyncio.sleep(0)
