@@ -11,10 +11,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from llm_service.provider_events import (
+    BreakerChanged,
+    FellBack,
+    FilesLeft,
+    FilesSwept,
+    ProviderCalled,
+    ProviderRetried,
+    RateChanged,
+    TurnAwaited,
+)
 from llm_service.task_ref import TaskRef, begin_task, current_task, end_task
 
-__all__ = ["TaskRef", "begin_task", "current_task", "end_task"]
-"""Beside the events: whose they are."""
+__all__ = [
+    "BreakerChanged",
+    "FellBack",
+    "FilesLeft",
+    "FilesSwept",
+    "ProviderCalled",
+    "ProviderRetried",
+    "RateChanged",
+    "TaskRef",
+    "TurnAwaited",
+    "begin_task",
+    "current_task",
+    "end_task",
+]
+"""Beside the events: those about providers, and whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,50 +204,6 @@ class OutcomeDropped:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderCalled:
-    """One call to a provider ended. ``code`` is ``success`` or the error's code."""
-
-    provider: str
-    model: str
-    code: str
-    seconds: float
-    queue_s: float | None = None
-    """Waited for before it; this and what follows of an answer only, None where nobody measured it."""
-    connect_s: float | None = None
-    first_token_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRetried:
-    """A call failed and will be made again after ``delay_s``."""
-
-    provider: str
-    code: str
-    delay_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class FellBack:
-    """A provider could not answer a task, and the next of its list is asked."""
-
-    task: TaskRef
-    provider: str
-    model: str
-    code: str
-    reason: str
-    next_provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerChanged:
-    """A provider's breaker moved; states are closed, open, half_open."""
-
-    provider: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class PartitionsAssigned:
     """Partitions came to this worker; ``finished_above`` counts offsets the takeover map marks as done."""
 
@@ -322,22 +301,6 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class FilesLeft:
-    """A provider kept files of ours that it was asked to delete; they take its storage until somebody deletes them."""
-
-    provider: str
-    file_ids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FilesSwept:
-    """Files that a worker had left at a provider when it was killed were deleted there."""
-
-    provider: str
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
 class Uncaught:
     """An exception that nobody caught: a bug. ``place`` is loop, thread or finalizer; this is for the log and an alert."""
 
@@ -367,6 +330,8 @@ Event: TypeAlias = (
     | ProviderRetried
     | FellBack
     | BreakerChanged
+    | RateChanged
+    | TurnAwaited
     | PartitionsAssigned
     | PartitionsRevoked
     | OffsetsCommitted

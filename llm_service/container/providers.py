@@ -6,6 +6,8 @@ import random
 import uuid
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from llm_service import events
 from llm_service.errors import SettingsInvalid
 from llm_service.providers import registry
@@ -14,9 +16,12 @@ from llm_service.providers.guard import Guard, GuardPolicy
 from llm_service.providers.reading import Pace
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.clock import Clock
+from llm_service.resilience.rate import RatePolicy
 from llm_service.resilience.retry import RetryPolicy
 from llm_service.settings import Settings
 from llm_service.settings.clouds import CLOUD_GROUPS
+from llm_service.settings.families import family_of
+from llm_service.settings.limited import LIMITS, LimitedSettings
 from llm_service.tasks.plan import Choice
 
 EXTRACTIVE = "extractive"
@@ -88,9 +93,26 @@ def build_guards(
             breaker=BreakerPolicy(settings.breaker.failure_threshold, settings.breaker.timeout_s),
             call_timeout_s=settings.retry.call_timeout_s,
             pace=Pace(settings.retry.slowest_pace),
+            rate=rate_policy(settings, name),
         )
         guards[name] = Guard(registry.build(name, context), policy, clock, rng, observe)
     return guards
+
+
+def rate_policy(settings: Settings, name: str) -> RatePolicy:
+    """What the account of a provider has in a minute, and our share; a third party's is set by its own prefix.
+
+    Raises SettingsInvalid for a third party's that is wrong.
+    """
+    limits = getattr(settings, name, None)
+    if not isinstance(limits, LimitedSettings):
+        given = {key: text for key, text in settings.provider_options(name).items() if key in LIMITS and text}
+        try:
+            limits = LimitedSettings.model_validate(given)
+        except ValidationError as error:
+            wrong = ", ".join(f"{family_of(name)}{str(each['loc'][0]).upper()}" for each in error.errors())
+            raise SettingsInvalid(f"{wrong}: no number that can be a limit of {name}.") from None
+    return RatePolicy(limits.requests_per_minute, limits.tokens_per_minute, limits.limit_share)
 
 
 def _options(settings: Settings, name: str) -> Mapping[str, object]:

@@ -141,5 +141,8 @@ class ServiceView:
     def breaker_states(self) -> Mapping[str, str]:
         return {name: guard.state for name, guard in self._service.guards.items()}
 
+    def rate_factors(self) -> Mapping[str, float]:
+        return {name: guard.rate_factor for name, guard in self._service.guards.items()}
+
     def lag(self) -> Mapping[tuple[str, int], int]:
         return self._service.news.lag

@@ -72,6 +72,10 @@ class Gauges(Protocol):
         """Provider to calls under way."""
         ...
 
+    def rate_factors(self) -> Mapping[str, float]:
+        """Provider to the share of its minute's limits that its slowest model uses."""
+        ...
+
     def lag(self) -> Mapping[tuple[str, int], int]:
         """Topic and partition to messages behind its end, counted from the committed offset."""
         ...
@@ -107,6 +111,7 @@ class GaugesCollector(Collector):
         yield _labelled(
             "provider_calls_in_progress", {(k,): v for k, v in gauges.calls_in_progress().items()}
         )
+        yield _labelled("provider_rate_ratio", {(k,): v for k, v in gauges.rate_factors().items()})
         yield _labelled("lag", {(topic, str(number)): lag for (topic, number), lag in gauges.lag().items()})
         silence = gauges.consumer_silence_s()
         yield _labelled("consumer_silence_seconds", {} if silence is None else {(): silence})

@@ -40,6 +40,7 @@ HOW = Label(
     "the retry topic, `conflict` with another task of its id",
     ("waiting", "replayed", "retry", "conflict"),
 )
+MINUTE_LIMIT = Label("limit", "`requests` or `tokens` a minute", ("requests", "tokens"))
 PARTITION = Label("partition", "its number")
 ROUND = Label(
     "kind",
@@ -48,6 +49,11 @@ ROUND = Label(
 )
 PROVIDER = Label("provider", "a provider of the settings")
 TASK_PROVIDER = Label("provider", "a provider of the settings, `none` for a task that never got to one")
+RATE_REASON = Label(
+    "reason",
+    "`throttled` by 429, `recovered` from it, `told` by headers what the limit is, `little_left` of it by headers",
+    ("throttled", "recovered", "told", "little_left"),
+)
 REBALANCE = Label(
     "kind", "`assigned`, `revoked`, or `lost` without being asked", ("assigned", "revoked", "lost")
 )

@@ -34,6 +34,7 @@ _DETAILS = frozenset(
         events.FileLoaded,
         events.ProviderCalled,
         events.ProviderRetried,
+        events.TurnAwaited,
         events.MessageSkipped,
         events.DropSkipped,
         events.OffsetsCommitted,
@@ -67,6 +68,8 @@ class LogObserver:
                 _task_line(event)
             case events.FellBack() | events.BreakerChanged() | events.FilesLeft() | events.FilesSwept():
                 _provider(event)
+            case events.RateChanged():
+                _rate(event)
             case events.ConnectionChanged():
                 _connection(event)
             case events.PartitionsRevoked() | events.PartitionsAssigned():
@@ -122,6 +125,12 @@ def _provider(
     else:
         files = ",".join(event.file_ids)
         logger.bind(provider=event.provider, files=files).warning("provider_files_left")
+
+
+def _rate(event: events.RateChanged) -> None:
+    shown = {"requests_per_minute": event.requests_per_minute, "tokens_per_minute": event.tokens_per_minute}
+    line = logger.bind(provider=event.provider, model=event.model, reason=event.reason, **shown)
+    line.log("WARNING" if event.reason == "throttled" else "INFO", "rate_changed")
 
 
 def _group(event: events.PartitionsRevoked | events.PartitionsAssigned) -> None:

@@ -203,6 +203,21 @@ FOLLOWED = (
     Metric(
         "breaker_changes", Kind.COUNTER, "Moves of a provider's breaker.", (labels.PROVIDER, labels.STATE)
     ),
+    Metric(
+        "provider_rate_changes",
+        Kind.COUNTER,
+        "Changes of how fast a model of a provider is asked; the log names the model and its limits.",
+        (labels.PROVIDER, labels.RATE_REASON),
+        query='sum by (provider) (increase(llm_service_provider_rate_changes_total{reason="throttled"}[15m]))',
+    ),
+    Metric(
+        "provider_turn_wait_seconds",
+        Kind.HISTOGRAM,
+        "What calls waited that found no room in their model's minute, by the limit that held them.",
+        (labels.PROVIDER, labels.MINUTE_LIMIT),
+        "seconds",
+        "sum by (provider, limit) (rate(llm_service_provider_turn_wait_seconds_sum[5m]))",
+    ),
     Metric("rebalances", Kind.COUNTER, "How often partitions came or left.", (labels.REBALANCE,)),
     Metric(
         "troubles",
@@ -281,6 +296,12 @@ ASKED = (
         "max(llm_service_oldest_unfinished_seconds)",
     ),
     Metric("breaker_state", Kind.GAUGE, "0 closed, 1 half-open, 2 open.", (labels.PROVIDER,)),
+    Metric(
+        "provider_rate_ratio",
+        Kind.GAUGE,
+        "How much of its minute's limits the slowest model of a provider uses: 1, or less for a minute after 429.",
+        (labels.PROVIDER,),
+    ),
     Metric("provider_calls_in_progress", Kind.GAUGE, "Calls under way.", (labels.PROVIDER,)),
     Metric(
         "lag",

@@ -73,6 +73,8 @@ class Metrics:
     provider_files_left: Counter
     provider_files_swept: Counter
     breaker_changes: Counter
+    provider_rate_changes: Counter
+    provider_turn_wait_seconds: Histogram
     rebalances: Counter
     troubles: Counter
     uncaught_errors: Counter

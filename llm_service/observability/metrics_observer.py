@@ -56,6 +56,8 @@ class MetricsObserver:
             events.ProviderRetried: self._retried,
             events.FellBack: self._fell_back,
             events.BreakerChanged: self._breaker_changed,
+            events.RateChanged: self._rate_changed,
+            events.TurnAwaited: self._turn_awaited,
             events.ConnectionChanged: lambda event: self._metrics.connection_up.labels(event.component).set(
                 event.up
             ),
@@ -90,6 +92,13 @@ class MetricsObserver:
 
     def _breaker_changed(self, event: events.BreakerChanged) -> None:
         self._metrics.breaker_changes.labels(self._provider(event.provider), event.state).inc()
+
+    def _rate_changed(self, event: events.RateChanged) -> None:
+        self._metrics.provider_rate_changes.labels(self._provider(event.provider), event.reason).inc()
+
+    def _turn_awaited(self, event: events.TurnAwaited) -> None:
+        provider = self._provider(event.provider)
+        self._metrics.provider_turn_wait_seconds.labels(provider, event.limit).observe(event.seconds)
 
     def _assigned(self, event: events.PartitionsAssigned) -> None:
         self._metrics.rebalances.labels("assigned").inc()

@@ -19,16 +19,19 @@ from llm_service.errors import (
     ProviderRateLimited,
     ProviderTimeout,
     ProviderUnavailable,
+    ServiceError,
 )
-from llm_service.events import Observer, ProviderCalled, ProviderRetried
+from llm_service.events import Observer, ProviderCalled, ProviderRetried, RateChanged, TurnAwaited
 from llm_service.providers.ability import refuse_unable
+from llm_service.providers.load import left_by, tokens_of
 from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
 from llm_service.providers.reading import Pace, paced, whole
 from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
 from llm_service.resilience.gate import Gate, HealthCheck, Pass, Waiting
-from llm_service.resilience.limits import ConcurrencyLimit, wait_on
+from llm_service.resilience.limits import Call, ConcurrencyLimit
+from llm_service.resilience.rate import RatePolicy, Rates, RateState
 from llm_service.resilience.retry import Backoff, RetryPolicy, retrying
 from llm_service.resilience.retry_after import bounded
 from llm_service.resilience.shortage import MachineShort, shortage
@@ -51,6 +54,8 @@ class GuardPolicy:
     """One health check; a provider that takes longer for a free call is not back."""
     pace: Pace = field(default_factory=Pace)
     """The least that an answer must come with."""
+    rate: RatePolicy = field(default_factory=RatePolicy)
+    """Requests and tokens of a minute, for each model, in this process."""
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Guard:
         self._backoff = Backoff(policy.retry, rng)
         self._breaker = Breaker(provider.name, policy.breaker, clock, observe)
         self._limit = ConcurrencyLimit(policy.max_concurrency, clock, self._backoff)
+        self._rates = Rates(policy.rate, clock, self._rate_changed)
         self._gate = Gate(
             self._breaker, self._limit, HealthCheck(provider.health, policy.health_timeout_s), clock
         )
@@ -112,6 +118,11 @@ class Guard:
     def in_progress(self) -> int:
         """Calls that hold a permit now."""
         return self._limit.taken
+
+    @property
+    def rate_factor(self) -> float:
+        """How much of its minute's limits the slowest model uses: 1 unless "too much" was said lately."""
+        return self._rates.factor
 
     async def wait_ready(self, deadline: Deadline) -> None:
         """Return when the breaker lets calls through.
@@ -201,8 +212,7 @@ class Guard:
         # The deadline's cancellation comes once: a provider that swallowed it must not get another call.
         if asking.deadline.expired(self._clock):
             raise self._late(asking.failure)
-        unless = self._better_elsewhere if asking.hurried else wait_on
-        entry = await self._gate.enter(asking.waiting, asking.after, unless)
+        entry = await self._passed(asking)
         try:
             completion = await self._call(asking, entry)
         except ProviderError as error:
@@ -212,8 +222,25 @@ class Guard:
         asking.spent()
         return completion
 
+    async def _passed(self, asking: _Asking) -> Pass:
+        """Leave to make the call, in its model's turn."""
+        rate = self._rates.of(self._model(asking.request))
+        call = Call(rate, tokens_of(asking.request) if rate.counts_tokens else 0)
+        held_by = rate.held_by(call.tokens) if call.wait() > 0 else None
+        since = self._clock.monotonic()
+
+        def unless(rate_s: float) -> ServiceError | None:
+            return self._not_waited_for(asking, rate_s)
+
+        entry = await self._gate.enter(asking.waiting, asking.after, unless, call)
+        if held_by is not None:
+            seconds = self._clock.monotonic() - since
+            self._observe(TurnAwaited(self.provider.name, rate.model, held_by, seconds))
+        return entry
+
     async def _call(self, asking: _Asking, entry: Pass) -> Completion:
         started = self._clock.monotonic()
+        self._limit.begin(entry.permit)
         code = "cancelled"
         timings = Timings()
         try:
@@ -222,6 +249,7 @@ class Guard:
             code = "success"
             self._breaker.succeeded(entry.ticket)
             self._limit.succeeded(entry.permit)
+            self._account(completion, completion.usage.total_tokens, entry)
         except ProviderError as error:
             code = error.code
             self._learn(error, entry)
@@ -230,7 +258,7 @@ class Guard:
             if code == "cancelled" and asking.deadline.expired(self._clock):
                 code = DeadlineExceeded.code
             self._gate.leave(entry)
-            model = asking.request.model or self.provider.default_model
+            model = self._model(asking.request)
             seconds = self._clock.monotonic() - started
             spans = timings.queue_s, timings.connect_s, timings.first_token_s
             self._observe(ProviderCalled(self.provider.name, model, code, seconds, *spans))
@@ -268,8 +296,16 @@ class Guard:
     def _learn(self, error: ProviderError, entry: Pass) -> None:
         if error.trips:
             self._breaker.failed(entry.ticket, error.message)
+        self._account(error, None if error.spent else 0, entry)
         if isinstance(error, ProviderRateLimited):
             self._limit.throttled(entry.permit, bounded(error.retry_after))
+
+    def _account(self, said: Completion | ProviderError, tokens: int | None, entry: Pass) -> None:
+        """What the call took of its minute, None where nobody knows, and what the provider says is left."""
+        if tokens is not None:
+            self._limit.settle(entry.permit, tokens)
+        if (rate := entry.permit.call.rate) is not None:
+            rate.told(*left_by(said))
 
     def _delay(self, error: ProviderError, failures: int) -> float:
         """Seconds before the next attempt, at least; the gate may add its own.
@@ -282,14 +318,33 @@ class Guard:
         own = 0.0 if self.is_open else self._backoff.delay(failures)
         return max(own, bounded(error.retry_after) or 0.0)
 
-    def _better_elsewhere(self) -> ProviderError | None:
-        """Why a task that has somewhere else to go should go there."""
+    def _not_waited_for(self, asking: _Asking, rate_s: float) -> ServiceError | None:
+        """Why a task should not wait whose turn comes in ``rate_s`` seconds at the earliest."""
         name = self.provider.name
-        if self.is_open:
+        if asking.hurried and self.is_open:
             return ProviderUnavailable(f"The provider {name} is left alone: {self.reason}")
-        if (seconds := self._limit.held_for()) > _MOMENT_S:
-            return ProviderRateLimited(f"The provider {name} asks to come in {seconds:.0f} s.")
-        return None
+        held_s = self._limit.held_for()
+        if asking.hurried and held_s > _MOMENT_S:
+            return ProviderRateLimited(
+                f"The provider {name} asks to come in {held_s:.0f} s.", retry_after=held_s
+            )
+        left_s = asking.deadline.remaining(self._clock)
+        too_late = left_s is not None and rate_s > left_s
+        if not too_late and not (asking.hurried and rate_s > _MOMENT_S):
+            return None
+        limits = self._rates.of(self._model(asking.request)).limits
+        sentence = f"Its turn at {name} comes in {rate_s:.0f} s at the earliest ({_in_words(*limits)})"
+        if asking.hurried:
+            return ProviderRateLimited(f"{sentence}.", retry_after=rate_s)
+        return DeadlineExceeded(f"{sentence}, and the task's deadline before that.")
+
+    def _model(self, request: CompletionRequest) -> str:
+        return request.model or self.provider.default_model
+
+    def _rate_changed(self, state: RateState) -> None:
+        self._observe(
+            RateChanged(self.provider.name, state.model, state.requests, state.tokens, state.reason)
+        )
 
     def _late(self, failure: ProviderError | None) -> DeadlineExceeded:
         """Says what the task was waiting for, since "too late" alone tells its reader nothing to do."""
@@ -320,6 +375,13 @@ def hurried_off(error: ProviderError) -> bool:
     if isinstance(error, ProviderAccountError):
         return True
     return (bounded(error.retry_after) or 0.0) > _MOMENT_S
+
+
+def _in_words(requests: float | None, tokens: float | None) -> str:
+    """The limits in force, as a reader of the task's end can check them."""
+    named = {"requests": requests, "tokens": tokens}
+    words = [f"{limit:,.0f} {what} a minute" for what, limit in named.items() if limit is not None]
+    return "the limit is " + " and ".join(words) if words else "the provider says that little is left"
 
 
 def _timed(completion: Completion, queue_s: float) -> Completion:

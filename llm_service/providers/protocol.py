@@ -123,6 +123,9 @@ class Quota:
     """Seconds until all requests of the window are there again."""
     tokens_left: int | None = None
     tokens_reset_s: float | None = None
+    requests_limit: int | None = None
+    """All requests of the window, which mostly is a minute."""
+    tokens_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

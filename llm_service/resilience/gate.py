@@ -1,4 +1,4 @@
-"""The way in to a provider: its breaker and its limit, passed together.
+"""The way in to a provider: its breaker and its limits, passed together.
 
 Waiting here never costs a worker slot, and nobody who waits blocks one who could go on:
 
@@ -25,7 +25,7 @@ from llm_service.errors import ProviderTimeout, ServiceError
 from llm_service.resilience.breaker import CLOSED, HALF_OPEN, OPEN, Breaker, Ticket
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import TimeLimit, is_cancelled
-from llm_service.resilience.limits import ConcurrencyLimit, Permit, Unless, wait_on
+from llm_service.resilience.limits import ANY_CALL, Call, ConcurrencyLimit, Permit, Unless, wait_on
 
 Waiting: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Gives up the caller's worker slot while inside, and takes it back on leaving."""
@@ -58,16 +58,20 @@ class Gate:
         self._waiters = 0
         self._recovery: asyncio.Task[None] | None = None
 
-    async def enter(self, waiting: Waiting, after: float = 0.0, unless: Unless = wait_on) -> Pass:
-        """A pass, after ``after`` seconds at the earliest. Bounded by the caller's deadline, and by the error of ``unless``.
+    async def enter(
+        self, waiting: Waiting, after: float = 0.0, unless: Unless = wait_on, call: Call = ANY_CALL
+    ) -> Pass:
+        """A pass for this call, after ``after`` seconds at the earliest.
+
+        Bounded by the caller's deadline, and by the error of ``unless``.
 
         The slot may be long in coming back: a pass that a hold or the breaker has outdated meanwhile
         is given back and another one waited for.
         """
-        if after <= 0 and (entry := self._try()) is not None:
+        if after <= 0 and (entry := self._try(call)) is not None:
             return entry
         while True:
-            entry = await self._enter_outside_the_slot(waiting, after, unless)
+            entry = await self._enter_outside_the_slot(waiting, after, unless, call)
             if self._breaker.is_current(entry.ticket) and self._limit.is_current(entry.permit):
                 return entry
             self.leave(entry)
@@ -92,10 +96,10 @@ class Gate:
 
     # --- passes -----------------------------------------------------------------------------------
 
-    def _try(self) -> Pass | None:
+    def _try(self, call: Call) -> Pass | None:
         if not self._breaker.admits():
             return None
-        permit = self._limit.try_acquire()
+        permit = self._limit.try_acquire(call)
         return self._with_ticket(permit) if permit is not None else None
 
     def _with_ticket(self, permit: Permit) -> Pass | None:
@@ -105,27 +109,29 @@ class Gate:
             return None
         return Pass(ticket, permit)
 
-    async def _enter_outside_the_slot(self, waiting: Waiting, after: float, unless: Unless) -> Pass:
+    async def _enter_outside_the_slot(
+        self, waiting: Waiting, after: float, unless: Unless, call: Call
+    ) -> Pass:
         entry: Pass | None = None
         try:
             async with waiting():
                 if after > 0:
                     await self._clock.sleep(after)
-                entry = await self._wait(unless)
+                entry = await self._wait(unless, call)
         except BaseException:  # leaving waiting() may be cancelled too, with the pass in hand
             if entry is not None:
                 self.leave(entry)
             raise
         return entry
 
-    async def _wait(self, unless: Unless) -> Pass:
+    async def _wait(self, unless: Unless, call: Call) -> Pass:
         while True:
             while not self._breaker.admits():
-                if (reason := unless()) is not None:
+                if (reason := unless(0.0)) is not None:
                     self._look_once()
                     raise reason
                 await self._until_changed()
-            entry = self._with_ticket(await self._limit.acquire(unless))
+            entry = self._with_ticket(await self._limit.acquire(unless, call))
             if entry is not None:
                 return entry
 

@@ -6,19 +6,12 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import AliasGenerator, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from llm_service.settings.group import Group
+from llm_service.settings.limited import LimitedSettings, named
 from llm_service.settings.problem import Problem
 
 _ADDRESS = r"^https?://[^\s/]+"
-
-
-def _named(prefix: str) -> ConfigDict:
-    """Each field is read from the name that the prefix makes of it."""
-    return ConfigDict(
-        alias_generator=AliasGenerator(validation_alias=lambda field: f"{prefix}_{field.upper()}")
-    )
 
 
 def _address(default: str) -> Any:
@@ -39,7 +32,7 @@ def _calls(default: int) -> Any:
     )
 
 
-class CloudSettings(Group):
+class CloudSettings(LimitedSettings):
     """A vendor of OpenAI's protocol."""
 
     prefix: ClassVar[str]
@@ -93,7 +86,7 @@ class OpenAISettings(CloudSettings):
     """OpenAI."""
 
     prefix = "OPENAI"
-    model_config = _named("OPENAI")
+    model_config = named("OPENAI")
     base_url: str = _address("https://api.openai.com/v1")
 
 
@@ -101,7 +94,7 @@ class OpenRouterSettings(CloudSettings):
     """OpenRouter."""
 
     prefix = "OPENROUTER"
-    model_config = _named("OPENROUTER")
+    model_config = named("OPENROUTER")
     base_url: str = _address("https://openrouter.ai/api/v1")
 
 
@@ -109,7 +102,7 @@ class MoonshotSettings(CloudSettings):
     """Moonshot Kimi."""
 
     prefix = "MOONSHOT"
-    model_config = _named("MOONSHOT")
+    model_config = named("MOONSHOT")
     base_url: str = _address("https://api.moonshot.ai/v1")
     # The lowest tier: one at once.
     max_concurrent: int = _calls(1)
@@ -119,7 +112,7 @@ class QwenSettings(CloudSettings):
     """Qwen at DashScope."""
 
     prefix = "QWEN"
-    model_config = _named("QWEN")
+    model_config = named("QWEN")
     base_url: str = _address("https://dashscope.aliyuncs.com/compatible-mode/v1")
 
 
@@ -127,7 +120,7 @@ class AnthropicSettings(CloudSettings):
     """Anthropic's endpoint for OpenAI's protocol."""
 
     prefix = "ANTHROPIC"
-    model_config = _named("ANTHROPIC")
+    model_config = named("ANTHROPIC")
     base_url: str = _address("https://api.anthropic.com/v1")
 
 
@@ -135,7 +128,7 @@ class GoogleSettings(CloudSettings):
     """Google Gemini's endpoint for OpenAI's protocol."""
 
     prefix = "GOOGLE"
-    model_config = _named("GOOGLE")
+    model_config = named("GOOGLE")
     base_url: str = _address("https://generativelanguage.googleapis.com/v1beta/openai")
 
 
@@ -144,7 +137,7 @@ class CompatibleSettings(CloudSettings):
 
     prefix = "COMPATIBLE"
     needs_key = False
-    model_config = _named("COMPATIBLE")
+    model_config = named("COMPATIBLE")
     base_url: str = _address("http://localhost:8000/v1")
 
 

@@ -8,12 +8,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from llm_service.settings.group import Group
+from llm_service.settings.limited import LimitedSettings, named
 from llm_service.settings.problem import Problem
 
 
-class GgufSettings(Group):
+class GgufSettings(LimitedSettings):
     """Models in GGUF files, answered on this machine; needs ``llm-service[gguf]``."""
+
+    model_config = named("GGUF")
 
     folder: Path | None = Field(
         default=None,

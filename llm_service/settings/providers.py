@@ -8,15 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 
-from llm_service.settings.group import Group, Uppered
+from llm_service.settings.group import Uppered
+from llm_service.settings.limited import LimitedSettings, named
 from llm_service.settings.problem import Problem
 
 _ADDRESS = r"^https?://[^\s/]+"
 _AN_ADDRESS = {"expected": "an address that begins with https:// or http://"}
 
 
-class GigaChatSettings(Group):
+class GigaChatSettings(LimitedSettings):
     """GigaChat."""
+
+    model_config = named("GIGACHAT")
 
     access_token: SecretStr | None = Field(
         default=None,
@@ -107,8 +110,10 @@ class GigaChatSettings(Group):
         return self.access_token is not None
 
 
-class OllamaSettings(Group):
+class OllamaSettings(LimitedSettings):
     """Ollama."""
+
+    model_config = named("OLLAMA")
 
     base_url: str = Field(
         default="http://localhost:11434",

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 from llm_service.settings.group import Group
+from llm_service.settings.limited import LIMITS
 
 _LOGIN = re.compile(r"//[^/@\s]+@")
 
@@ -54,7 +55,7 @@ def walk(root: type[BaseModel]) -> Iterator[Setting]:
         group = group_of(field)
         schemas = group.model_json_schema(by_alias=False)["properties"]
         title = (group.__doc__ or group_name).strip().rstrip(".")
-        for name, inner in group.model_fields.items():
+        for name, inner in sorted(group.model_fields.items(), key=lambda field: field[0] in LIMITS):
             schema = schemas[name]
             yield Setting(
                 group=group_name,

@@ -170,7 +170,8 @@ class OpenAIStandin(Standin):
         left = max(0, (self.requests_a_minute or 10_000) - len(self._made))
         tokens = max(0, (self.tokens_a_minute or 1_000_000) - sum(made for _, made in self._made))
         seconds = self._made[0][0] + self.minute_s - time.monotonic() if self._made else 0.0
-        return quota_headers(self.vendor, left, tokens, max(seconds, 0.0))
+        has = self.requests_a_minute or 10_000, self.tokens_a_minute or 1_000_000
+        return quota_headers(self.vendor, (left, tokens), has, max(seconds, 0.0))
 
     async def _chat(self, exchange: Exchange, asked: Asked, told: Told) -> str:
         words = told.words(asked.text)

@@ -139,23 +139,28 @@ def error_body(vendor: str, status: int, message: str, kind: str = "", code: str
     }
 
 
-def quota_headers(vendor: str, requests: int, tokens: int, seconds: float) -> dict[str, str]:
-    """What is left, in the vendor's headers, and when all of it is there again."""
+def quota_headers(vendor: str, left: tuple[int, int], has: tuple[int, int], seconds: float) -> dict[str, str]:
+    """Requests and tokens that are left of those the account has, and when all are there again, in the vendor's headers."""
     forms: Mapping[str, Callable[[], dict[str, str]]] = {
         "openai": lambda: {
-            "x-ratelimit-remaining-requests": str(requests),
+            "x-ratelimit-limit-requests": str(has[0]),
+            "x-ratelimit-limit-tokens": str(has[1]),
+            "x-ratelimit-remaining-requests": str(left[0]),
             "x-ratelimit-reset-requests": _span(seconds),
-            "x-ratelimit-remaining-tokens": str(tokens),
+            "x-ratelimit-remaining-tokens": str(left[1]),
             "x-ratelimit-reset-tokens": _span(seconds),
         },
         "openrouter": lambda: {
-            "X-RateLimit-Remaining": str(requests),
+            "X-RateLimit-Limit": str(has[0]),
+            "X-RateLimit-Remaining": str(left[0]),
             "X-RateLimit-Reset": str(int((time.time() + seconds) * 1000)),
         },
         "anthropic": lambda: {
-            "anthropic-ratelimit-requests-remaining": str(requests),
+            "anthropic-ratelimit-requests-limit": str(has[0]),
+            "anthropic-ratelimit-requests-remaining": str(left[0]),
             "anthropic-ratelimit-requests-reset": _moment(seconds),
-            "anthropic-ratelimit-tokens-remaining": str(tokens),
+            "anthropic-ratelimit-tokens-limit": str(has[1]),
+            "anthropic-ratelimit-tokens-remaining": str(left[1]),
             "anthropic-ratelimit-tokens-reset": _moment(seconds),
         },
         "none": dict,

@@ -26,6 +26,8 @@ def quota_of(headers: Mapping[str, str], names: QuotaHeaders, now: datetime) -> 
         seconds_of(headers.get(names.requests_reset), now),
         _count(headers.get(names.tokens_left)),
         seconds_of(headers.get(names.tokens_reset), now),
+        _count(headers.get(names.requests_limit)),
+        _count(headers.get(names.tokens_limit)),
     )
     return None if found == Quota() else found
 

@@ -41,6 +41,8 @@ class QuotaHeaders:
     requests_reset: str = "x-ratelimit-reset-requests"
     tokens_left: str = "x-ratelimit-remaining-tokens"
     tokens_reset: str = "x-ratelimit-reset-tokens"
+    requests_limit: str = "x-ratelimit-limit-requests"
+    tokens_limit: str = "x-ratelimit-limit-tokens"
 
 
 TOO_LONG = Said(

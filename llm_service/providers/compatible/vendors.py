@@ -34,7 +34,7 @@ OPENROUTER = Vendor(
     # Without it usage has no cost (openrouter.ai/docs, usage accounting).
     extra_body=MappingProxyType({"usage": {"include": True}}),
     cost="cost",
-    quota=QuotaHeaders("x-ratelimit-remaining", "x-ratelimit-reset", "", ""),
+    quota=QuotaHeaders("x-ratelimit-remaining", "x-ratelimit-reset", "", "", "x-ratelimit-limit", ""),
     # Moderation is HTTP 403 with the reasons in the error's metadata: see refusal.py.
     no_model=Said(NO_MODEL.codes, ("not a valid model id", "no endpoints found")),
     # Credits are HTTP 402, which needs no words.
@@ -85,6 +85,8 @@ ANTHROPIC = Vendor(
         "anthropic-ratelimit-requests-reset",
         "anthropic-ratelimit-tokens-remaining",
         "anthropic-ratelimit-tokens-reset",
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-tokens-limit",
     ),
     no_model=Said(NO_MODEL.codes | {"not_found_error"}),
     no_money=Said(NO_MONEY.codes | {"billing_error"}, ("credit balance is too low",)),
@@ -98,7 +100,7 @@ GOOGLE = Vendor(
     most_stops=5,
     drops=frozenset({"seed"}),
     model_prefix="models/",
-    quota=QuotaHeaders("", "", "", ""),
+    quota=QuotaHeaders("", "", "", "", "", ""),
     too_long=Said(frozenset(), ("exceeds the maximum number of tokens",)),
     # HTTP 400 and no 401.
     no_key=Said(NO_KEY.codes | {"api_key_invalid"}, ("api key not valid",)),

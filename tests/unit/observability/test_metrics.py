@@ -173,6 +173,9 @@ class FixedGauges:
     def unfinished(self) -> int:
         return 12
 
+    def rate_factors(self) -> Mapping[str, float]:
+        return {"gigachat": 0.5}
+
     def calls_in_progress(self) -> Mapping[str, int]:
         return {"gigachat": 2}
 
@@ -205,6 +208,7 @@ def test_gauges_are_asked_at_each_scrape(metrics: Metrics) -> None:
     assert seen("uptime_seconds") == 61.5
     assert seen("tasks_unfinished") == 12
     assert seen("provider_calls_in_progress", provider="gigachat") == 2
+    assert seen("provider_rate_ratio", provider="gigachat") == 0.5
     assert seen("consumer_silence_seconds") == 0.25
     assert (seen("operation_log_queued"), seen("operation_log_dropped_total")) == (4, 1)
     assert (seen("ledger_rows_total", by="task"), seen("ledger_rows_total", by="fold")) == (5, 2)
