@@ -169,8 +169,14 @@ class OpenAIStandin(Standin):
             return {}
         left = max(0, (self.requests_a_minute or 10_000) - len(self._made))
         tokens = max(0, (self.tokens_a_minute or 1_000_000) - sum(made for _, made in self._made))
-        seconds = self._made[0][0] + self.minute_s - time.monotonic() if self._made else 0.0
-        has = self.requests_a_minute or 10_000, self.tokens_a_minute or 1_000_000
+        # Until all of it is there again.
+        seconds = self._made[-1][0] + self.minute_s - time.monotonic() if self._made else 0.0
+        # As a vendor writes it, of a minute of everyone's.
+        stretch = MINUTE_S / self.minute_s
+        has = (
+            round((self.requests_a_minute or 10_000) * stretch),
+            round((self.tokens_a_minute or 1_000_000) * stretch),
+        )
         return quota_headers(self.vendor, (left, tokens), has, max(seconds, 0.0))
 
     async def _chat(self, exchange: Exchange, asked: Asked, told: Told) -> str:

@@ -1,0 +1,138 @@
+"""A minute's limits through Kafka, judged by the log of a provider that refuses what is too fast and says what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.acceptance.failover import Catalogue, catalogue, settings
+from tests.acceptance.runbook.page import ENGLISH, not_shown, rows
+from tests.acceptance.runbook.shell import has_curl, shows
+from tests.acceptance.stage import Stage
+from tests.acceptance.worker import Worker, workers
+from tests.services.kafka import Kafka
+from tests.services.minio import MinioServer
+from tests.standins.process import OpenAIProcess, gigachat, openai
+from tests.standins.request_log import LoggedRequest
+
+ROWS = rows(ENGLISH)
+ACCOUNT = 48
+SHARE = 0.5
+OURS = int(ACCOUNT * SHARE)
+"""Requests a minute of this worker."""
+SAVED = 2
+"""A tenth of them come at once."""
+MINUTE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def stage(kafka: Kafka, minio: MinioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("rate")
+    with gigachat(folder=folder) as standin:
+        yield Stage.build(kafka, minio, standin, folder, partitions=2)
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[OpenAIProcess]:
+    with openai("openai") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[OpenAIProcess]:
+    with openai("openrouter") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def worker(stage: Stage, first: OpenAIProcess, second: OpenAIProcess) -> Iterator[Worker]:
+    limits = {"OPENAI_REQUESTS_PER_MINUTE": str(ACCOUNT), "OPENAI_LIMIT_SHARE": str(SHARE)}
+    made = stage.worker(**settings(first, second), **limits)
+    with workers(made):
+        yield made.start()
+        assert made.running, made.output()[-3000:]
+
+
+def most_in(seconds: float, calls: Sequence[LoggedRequest]) -> int:
+    """Calls that began in any such span, by the provider's own log."""
+    starts = [call.started for call in calls]
+    return max(sum(at <= other < at + seconds for other in starts) for at in starts)
+
+
+async def test_no_minute_has_more_calls_than_the_share_and_nobody_waits_in_vain(
+    stage: Stage, worker: Worker, first: OpenAIProcess, second: OpenAIProcess
+) -> None:
+    """By the log of the provider, which says in its headers what the whole account has."""
+    has_curl()
+    first.set(requests_a_minute=ACCOUNT)
+    count = OURS + 4
+    async with catalogue(stage, worker, first, second) as scene:
+        waiting = asyncio.create_task(scene.run_many(count, seconds=150.0))
+        await asyncio.sleep(5)
+        await _late_and_elsewhere(scene)
+        ended = await waiting
+        await _another_model(scene)
+    calls = [one.first[0] for one in ended]
+    assert all(len(one.first) == 1 for one in ended)
+    assert {one.code for one in ended} == {"success"}
+    assert {call.status for call in calls} == {200}, "never refused: never too fast"
+    assert most_in(MINUTE_S, calls) <= OURS
+    took = max(call.started for call in calls) - min(call.started for call in calls)
+    assert took >= MINUTE_S, "more than a minute's worth takes more than a minute"
+    assert took <= MINUTE_S + (count - OURS + SAVED) * MINUTE_S / OURS + 15, "and no minute is wasted"
+    assert worker.metric("llm_service_provider_turn_wait_seconds_count", limit="requests") >= count - SAVED
+    assert worker.metric("llm_service_provider_rate_ratio", provider="openai") == 1.0
+    row = ROWS["minute-limits"]
+    assert not_shown(row.log, worker.output()) == []
+    await asyncio.to_thread(shows, row, worker.environment, worker.log.parent)
+
+
+async def _late_and_elsewhere(scene: Catalogue) -> None:
+    """While others wait their turn: who can't wait so long hears so at once, or goes to the next provider."""
+    late = await scene.run(task={"deadline_at": _in(20.0)})
+    assert late.code == "deadline_exceeded"
+    assert "Its turn at openai comes in" in late.body["error"]["message"]
+    assert f"{OURS} requests a minute" in late.body["error"]["message"]
+    assert late.seconds < 10, "not after 20 s"
+    assert late.first == []
+    moved = await scene.run(task={"fallback": ["openrouter"]})
+    assert moved.tried == [("openai", "provider_rate_limited"), ("openrouter", "success")]
+    assert moved.seconds < 10
+    assert moved.first == []
+
+
+async def _another_model(scene: Catalogue) -> None:
+    other = await scene.run(task={"model": "large"})
+    assert other.code == "success"
+    assert other.seconds < 10, "each model has a minute of its own"
+
+
+async def test_what_headers_say_is_kept_to_and_then_it_goes_as_before(
+    stage: Stage, worker: Worker, first: OpenAIProcess, second: OpenAIProcess
+) -> None:
+    """The provider takes five in eight seconds, and no setting tells the worker so: the headers of its answers do."""
+    reset_s = 8.0
+    by_second = {"provider": "openrouter"}
+    async with catalogue(stage, worker, first, second) as scene:
+        second.set(requests_a_minute=5, minute_s=reset_s)
+        ended = await scene.run_many(1, task=by_second)
+        ended += await scene.run_many(8, task=by_second)
+        second.set(requests_a_minute=6_000, minute_s=MINUTE_S)
+        await scene.run_many(1, task=by_second)  # whose answer says that there is plenty
+        swift = await scene.run_many(10, task=by_second)
+    assert {one.code for one in [*ended, *swift]} == {"success"}
+    assert all(len(one.second) == 1 for one in [*ended, *swift]), "nobody was refused, nobody asked twice"
+    calls = [one.second[0] for one in ended]
+    # The provider counts from when it has the request, a moment after the log does.
+    assert most_in(reset_s - 0.2, calls) <= 5
+    took = max(call.started for call in calls) - min(call.started for call in calls)
+    assert took <= 2 * reset_s + 5, "two windows, and no more"
+    starts = [one.second[0].started for one in swift]
+    assert max(starts) - min(starts) < 5
+
+
+def _in(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
