@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+import tomllib
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,4 +54,23 @@ def unpacked(commit: str, folder: Path) -> Path:
     place = folder / commit
     with tarfile.open(fileobj=io.BytesIO(ran.stdout)) as archive:
         archive.extractall(place, filter="data")
+    _name_entry_points(place)
     return place
+
+
+def _name_entry_points(place: Path) -> None:
+    """Lay the version's own metadata beside its main.py.
+
+    What is installed names the providers of today, which an earlier version can't load; Python takes the
+    distribution of a name that comes first on its path, and that is the folder of main.py.
+    """
+    project = tomllib.loads((place / "pyproject.toml").read_text("utf-8"))["project"]
+    metadata = place / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    metadata.mkdir()
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (metadata / "METADATA").write_text(head, "utf-8")
+    groups = ConfigParser(delimiters=("=",))
+    groups.optionxform = str  # type: ignore[assignment,method-assign]
+    groups.read_dict(project.get("entry-points", {}))
+    with (metadata / "entry_points.txt").open("w", encoding="utf-8") as out:
+        groups.write(out)
