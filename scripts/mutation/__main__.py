@@ -9,20 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from scripts.mutation import record
 from scripts.mutation.module import MODULES
 from scripts.mutation.mutant import ACCEPTED, Mutant, accepted
-from scripts.mutation.page import page, read_rows
 from scripts.mutation.run import ROOT, Mutated, MutationFailed, mutate
 
 _NAME_WIDTH = max(map(len, MODULES))
 # Of a module's mutants, in percent.
 _ENOUGH = 90
-_PAGE = ROOT / "docs" / "mutation.md"
 
 
 def main() -> int:
@@ -30,7 +28,7 @@ def main() -> int:
     options = _options()
     try:
         if options.page:
-            _PAGE.write_text(page(read_rows(options.page.read_text("utf-8"))), "utf-8")
+            record.write(list(record.read().values()))
             return 0
         return _mutate(options)
     except (OSError, ValueError, MutationFailed) as error:
@@ -47,18 +45,29 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=cores, help=f"mutants at once (default {cores})")
     parser.add_argument("--json", action="store_true", help="a JSON line for each module")
     parser.add_argument("--machine", default=f"{cores} cores", help="what the page says of the machine")
-    parser.add_argument("--page", type=Path, metavar="RUN", help="make docs/mutation.md of what --json said")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="keep each, and make the page anew; what is kept and unchanged is left out",
+    )
+    parser.add_argument("--page", action="store_true", help="only make docs/mutation.md of what is kept")
     return parser.parse_args()
 
 
 def _mutate(options: argparse.Namespace) -> int:
     reasons = accepted()
     is_good = True
+    known_rows = record.read() if options.record else {}
     for name in options.module or MODULES:
+        if record.is_current(known_rows.get(name), MODULES[name]):
+            continue
         result = mutate(MODULES[name], options.processes, _progress(name))
         known = reasons.get(name, {})
+        row = _row(name, result, known, options.machine)
+        if options.record:
+            record.keep(row)
         if options.json:
-            print(json.dumps(_row(name, result, known, options.machine)), flush=True)
+            print(json.dumps(row), flush=True)
         else:
             _show(name, result, known)
         is_good &= result.share >= _ENOUGH and all(one.mutant in known for one in result.survivors)
@@ -100,7 +109,6 @@ def _row(name: str, result: Mutated, known: Mapping[Mutant, str], machine: str) 
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine,
-        "command": "./scripts/mutate --json",
         "seconds": round(result.seconds, 1),
         "mutants": result.mutants,
         "found": result.found,

@@ -1,14 +1,13 @@
-"""docs/mutation.md, made from what ``./scripts/mutate --json`` has said."""
+"""docs/mutation.md, made from docs/evidence/mutation.json, which ``./scripts/mutate --record`` keeps."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _HEAD = """# Mutation testing
 
-Made by `./scripts/mutate --page`; don't edit it by hand.
+Made by `./scripts/mutate --page` from [the record](evidence/mutation.json); don't edit it by hand.
 
 `./scripts/mutate` breaks the modules that keep the offsets, the maps and the settling in one small way after another
 (another comparison, another number, `None` in place of a value, an argument left out) and runs the module's own unit
@@ -23,11 +22,10 @@ tests run with the same examples each time (`scripts/mutation/profile.py`), so t
 
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows are those of ``--json``."""
-    first = rows[0]
+    """The rows are those of the record."""
     parts = [
         _HEAD,
-        f"{first['date']}, {first['machine']}, `{first['command']}`, each module at the commit that is named:\n",
+        "`./scripts/mutate --record` on the machine, at the commit and on the day that are named:\n",
         _table(rows),
         "## What survived\n",
         *(_survivors(row) for row in rows if row["survivors"]),
@@ -35,21 +33,16 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def read_rows(text: str) -> list[dict[str, Any]]:
-    """Raises ValueError where the text is no output of ``--json``."""
-    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    if not rows or not all("survivors" in row for row in rows):
-        raise ValueError("there is no module in it")
-    return rows
-
-
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        "| Module | Commit | Mutants | Found | of them by time | Survived | Found, % |",
+        "| Module | Commit, date, machine | Mutants | Found | of them by time | Survived | Found, % |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     totals = [sum(row[name] for row in rows) for name in ("mutants", "found", "timeouts", "survived")]
-    named = [(f"`{row['path']}` | {row['commit']}", *_numbers(row)) for row in rows]
+    named = [
+        (f"`{row['path']}` | {row['commit']}, {row['date']}, {row['machine']}", *_numbers(row))
+        for row in rows
+    ]
     for name, *numbers in [*named, ("All |", *totals)]:
         cells = " | ".join(map(str, numbers))
         lines.append(f"| {name} | {cells} | {100 * numbers[1] / numbers[0]:.1f} |")

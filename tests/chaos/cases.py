@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from tests.standins.behaviour import directive
 
+KILLS = "kills its worker"
+"""The kind of a message that no worker survives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -132,6 +135,13 @@ class Generator:
         gap = self._load.longest_s / 6
         text = self._text(task_id) + directive(chunks=6, gap=round(gap, 2))
         return Case(task_id, "long", (self._message(task_id, {"text": text}),), "3")
+
+    def killing(self) -> Case:
+        """One whose worker is killed whenever it is at work on it: its answer takes longer than that needs."""
+        task_id = self._id()
+        text = self._text(task_id) + directive(chunks=60, gap=1)
+        message = self._message(task_id, {"text": text})
+        return Case(task_id, KILLS, (message,), "4", "poison", letter=True)
 
     def _verdict_error(self) -> Case:
         task_id = self._id()

@@ -47,6 +47,11 @@ class Member:
         return self.process is not None and self.process.poll() is None
 
     @property
+    def killed(self) -> bool:
+        """Whether the process that runs, or ran last, was sent SIGKILL."""
+        return self.life is not None and any(name == "SIGKILL" for _, name in self.life.signals)
+
+    @property
     def worker_id(self) -> str:
         return self.life.worker if self.life is not None else ""
 

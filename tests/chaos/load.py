@@ -42,7 +42,14 @@ class LoadSender:
     # Threads of their own: they wait for a store that others must be free to start again.
     _putting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "put"))
     _late: list[tuple[float, int, Case, Message]] = field(default_factory=list)
+    _producer: AIOKafkaProducer | None = None
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def extra(self, case: Case) -> None:
+        """One beside the stream, while it runs; acknowledged when this returns."""
+        assert self._producer is not None
+        for message in case.messages:
+            await self._send(self._producer, case, message)
 
     async def run(self, tasks: int, seconds: float) -> None:
         producer = AIOKafkaProducer(
@@ -53,6 +60,7 @@ class LoadSender:
             request_timeout_ms=_ACKNOWLEDGED_WITHIN_MS,
         )
         await producer.start()
+        self._producer = producer
         began = time.monotonic()
         try:
             for number in range(tasks):

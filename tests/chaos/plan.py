@@ -29,12 +29,12 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "F13": "done, but the reply is lost",
         "F14": "dead-letter topic takes no message (NOT_ENOUGH_REPLICAS)",
         "F15": "PostgreSQL killed, stopped and continued, its sessions terminated",
-        "F17": "object store killed, stopped and continued",
+        "F17": "object store killed, stopped and continued, answering 503, slow",
         "F18": "provider 429, 500, 502, 503",
         "F20": "token expired, revoked, token server down",
-        "F21": "messages that crash the parser",
+        "F21": "messages that crash the parser; one that kills its worker each time",
         "F26": "status topic takes no message (NOT_ENOUGH_REPLICAS)",
-        "F28": "64 file descriptors",
+        "F28": "64 file descriptors; no more memory",
     }
 )
 

@@ -20,6 +20,8 @@ _CHUNK = 64 * 1024
 _LOOK_S = 0.02
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: the other side gets a reset, no end."""
+_BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+"""What an object store that has too much to do says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Weather:
     """All connections are reset, and each new one at once."""
     lose_replies: bool = False
     """What is asked arrives; the answer is dropped and its connection reset."""
+    http_status: int = 0
+    """Where above 0, a request gets this answer from the link itself, and its connection ends: for HTTP without TLS."""
 
 
 @dataclass(slots=True)
@@ -77,10 +81,8 @@ class Link:
             return
         both = {writer, there_writer}
         self.writers |= both
-        up = asyncio.create_task(self._pump(reader, there_writer, lambda: self.weather.cut_up))
-        down = asyncio.create_task(
-            self._pump(there_reader, writer, lambda: self.weather.cut_down, is_reply=True)
-        )
+        up = asyncio.create_task(self._pump(reader, there_writer, lambda: self.weather.cut_up, back=writer))
+        down = asyncio.create_task(self._pump(there_reader, writer, lambda: self.weather.cut_down))
         try:
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(_LOOK_S)  # what the other side has said last arrives
@@ -103,12 +105,16 @@ class Link:
         writer: asyncio.StreamWriter,
         is_cut: Callable[[], bool],
         *,
-        is_reply: bool = False,
+        back: asyncio.StreamWriter | None = None,
     ) -> None:
+        """One way of a connection; ``back`` leads to who asks, on the way of what is asked."""
         while chunk := await reader.read(_CHUNK):
             await self._open(is_cut)
             weather = self.weather
-            if is_reply and weather.lose_replies:
+            if back is not None and weather.http_status:
+                back.write(_refusal(weather.http_status))
+                return
+            if back is None and weather.lose_replies:
                 for one in list(self.writers):
                     if one is writer:
                         _reset(one)
@@ -119,6 +125,11 @@ class Link:
                 await asyncio.sleep(len(chunk) / weather.bytes_a_second)
             writer.write(chunk)
             await writer.drain()
+
+
+def _refusal(status: int) -> bytes:
+    head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/xml\r\nContent-Length: {len(_BODY)}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + _BODY
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -64,7 +64,7 @@ class _Run:
         self._sent = Lines(folder / "sent.jsonl")
         self._crew = Crew([], self._hire)
         rng = random.Random(plan.seed)
-        load = Load(
+        self._load = Load(
             here.bucket,
             here.canary,
             plan.slowest_s,
@@ -72,7 +72,7 @@ class _Run:
             crashing="F21" in plan.faults,
             ollama=True,
         )
-        self._sender = LoadSender(here, Generator(load, rng), rng, self._sent)
+        self._sender = LoadSender(here, Generator(self._load, rng), rng, self._sent)
 
     async def play(self) -> None:
         plan, here = self._plan, self._here
@@ -81,7 +81,7 @@ class _Run:
             here.kafka.bootstrap, here.group, here.tasks, plan.partitions, self._folder / "offsets.jsonl"
         )
         meter = Meter(self._crew, self._folder, plan.look_every_s)
-        scene = Scene(plan, here, self._crew, watcher, self._faults)
+        scene = Scene(plan, here, self._crew, watcher, self._faults, self._sender.extra, self._load)
         times: dict[str, float] = {}
         try:
             for number in range(plan.workers):

@@ -6,10 +6,11 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 
+from tests.chaos.cases import Case, Load
 from tests.chaos.crew import Crew, Member
 from tests.chaos.plan import Plan
 from tests.chaos.recording import Fault, Lines
@@ -19,7 +20,7 @@ from tests.chaos.watcher import Watcher
 # A kill counts only on a worker that has work; so long it waits for one.
 _BUSY_WAIT_S = 20.0
 _BUSY = 2
-_LOOK_S = 0.02
+LOOK_S = 0.02
 
 
 @dataclass(slots=True)
@@ -31,6 +32,9 @@ class Scene:
     crew: Crew
     watcher: Watcher
     lines: Lines
+    send: Callable[[Case], Awaitable[None]]
+    """One task beside the load; returns when it is acknowledged."""
+    load: Load
     counts: Counter[str] = field(default_factory=Counter)
     active: Counter[str] = field(default_factory=Counter)
     """Faults that last right now."""
@@ -83,7 +87,7 @@ class Scene:
         while not true():
             if time.monotonic() > end:
                 return False
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
         return True
 
     async def _found(self, rng: random.Random, least: int) -> Member | None:
@@ -96,7 +100,7 @@ class Scene:
                 if not member.busy.locked() and member.running and self._at_work(member, least):
                     await member.busy.acquire()
                     return member
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
         return None
 
     def _at_work(self, member: Member, least: int) -> bool:

@@ -32,7 +32,7 @@ RETRIES = 20
 # A task longer than a worker lives under this storm can't be told from one that kills: with a death of its worker every
 # 25 s half of the runs of 14 s are cut, and six of them in a row would be no rarity.
 _POISON_TAKEOVERS = 12
-_OF_THE_NETWORK = {"F10", "F11", "F12", "F13"}
+_OF_THE_NETWORK = {"F10", "F11", "F12", "F13", "F17"}
 # The broker stamps what it appends: one clock for all events, and no worker's word.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 

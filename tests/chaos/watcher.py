@@ -20,6 +20,8 @@ class Watcher:
         self.done = 0
         self.in_flight: dict[str, set[str]] = defaultdict(set)
         """Runs that were begun and not ended, by the worker that began them last."""
+        self.holders: dict[str, str] = {}
+        """By task, the worker that began it last, until it is ended."""
         self.last_end = time.monotonic()
         self._at_work: dict[str, str] = {}
         self._stop = threading.Event()
@@ -58,11 +60,13 @@ class Watcher:
         run, worker = headers["run"].decode(), headers["worker_id"].decode()
         if before := self._at_work.pop(run, ""):
             self.in_flight[before].discard(run)
+        key = message.key()
+        task_id = key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
         if headers["status"] == b"2":
-            self._at_work[run] = worker
+            self._at_work[run] = self.holders[task_id] = worker
             self.in_flight[worker].add(run)
         else:
-            key = message.key()
-            self.ended[key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)] += 1
+            self.holders.pop(task_id, None)
+            self.ended[task_id] += 1
             self.done += 1
             self.last_end = time.monotonic()

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from llm_service.contract.status import Status, event_id
+from tests.chaos.cases import KILLS
 from tests.chaos.checker.book import Book
 from tests.chaos.checker.finding import Finding
 from tests.chaos.recording import Lying, Sent
@@ -137,7 +138,8 @@ def monotone(book: Book) -> Finding:
     """Per run and worker PROCESSING before the terminal event, and only edges of the state graph."""
     finding = Finding("I3", "monotone: PROCESSING before terminal, per run and worker")
     state: dict[tuple[str, str], str] = {}
-    quiet = {message.task_id for message in book.sent if not message.calls}
+    # What is poison is told by whoever took it over, and who does that does not begin it.
+    quiet = {message.task_id for message in book.sent if not message.calls or message.kind == KILLS}
     steps: Counter[str] = Counter()
     for event in sorted(book.events, key=lambda event: (event.partition, event.offset)):
         key = event.header("run"), event.header("worker_id")

@@ -43,10 +43,8 @@ class Book:
         self.faults = [Fault(**line) for line in read_lines(folder / "faults.jsonl")]
         self.lives = [Life(**line) for line in read_lines(folder / "lives.jsonl")]
         self.samples: Sequence[Offsets] = list(read_offsets(folder / "offsets.jsonl"))
-        self.calls = sorted(
-            [*_calls(folder / "gigachat.jsonl"), *_calls(folder / "ollama.jsonl")],
-            key=lambda call: call.started,
-        )
+        self.gigachat = _calls(folder / "gigachat.jsonl")
+        self.calls = sorted([*self.gigachat, *_calls(folder / "ollama.jsonl")], key=lambda call: call.started)
 
     @property
     def is_exactly_once(self) -> bool:
@@ -86,7 +84,7 @@ class Book:
         found: dict[str, list[float]] = defaultdict(list)
         for waiting in self.retries:
             if waiting.committed:
-                found[self.task_at.get(_origin(waiting), "")].append(waiting.at)
+                found[self.task_at.get(origin_of(waiting), "")].append(waiting.at)
         return found
 
     @cached_property
@@ -130,7 +128,7 @@ def place_of(event: Lying) -> Place | None:
     return int(parts[1]), int(parts[2])
 
 
-def _origin(waiting: Lying) -> Place:
+def origin_of(waiting: Lying) -> Place:
     """Where the message lay first that goes round."""
     return int(waiting.header("retry_partition") or -1), int(waiting.header("retry_offset") or -1)
 

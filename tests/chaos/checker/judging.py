@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tests.chaos.checker import answers, offsets, progress, spending, surroundings
+from tests.chaos.checker import answers, breaking, offsets, progress, spending, surroundings
 from tests.chaos.checker.book import Book
 from tests.chaos.checker.finding import Finding
+from tests.chaos.plan import FAULTS
 
 
 def judge(book: Book) -> list[Finding]:
@@ -24,7 +25,7 @@ def judge(book: Book) -> list[Finding]:
         progress.drain(book),
         surroundings.agreement(book),
         surroundings.metrics(book),
-        spending.breaker(book),
+        breaking.breaker(book),
         surroundings.leaks(book),
         surroundings.secrecy(book),
         progress.kills(book),
@@ -44,6 +45,8 @@ def verdict(book: Book, findings: list[Finding]) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "tasks a second": round(len(book.by_task) / seconds, 1) if seconds else 0.0,
         "faults": dict(sorted(faults.items())),
+        # What they were when this was recorded: later there may be more to a fault.
+        "words": dict(FAULTS),
         "signals": dict(sorted(signals.items())),
         "invariants": [finding.plain() for finding in findings],
     }

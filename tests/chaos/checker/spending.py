@@ -1,12 +1,12 @@
-"""I6, I7, I13: what the providers were asked, as their stand-ins saw it."""
+"""I6, I7: what the providers were asked, as their stand-ins saw it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from tests.chaos.checker.book import Book
 from tests.chaos.checker.finding import Finding
+from tests.chaos.checker.handovers import handed_over
 from tests.standins.request_log import LoggedRequest
 
 # A stand-in sees that its client is gone when the kernel has told it so and its loop has come round.
@@ -50,7 +50,8 @@ def spend(book: Book) -> Finding:
     ]
     cuts = [(fault.at, fault.healed_at + _ZOMBIE_S) for fault in book.faults if fault.fault in _CUTS]
     announced = Counter(event.task_id for event in book.statuses if event.header("status") == "2")
-    beyond = late = of_zombies = unannounced = 0
+    beyond = unannounced = cut = 0
+    late: Counter[str] = Counter()
     for task_id, calls in book.calls_of.items():
         messages = book.by_task.get(task_id, [])
         rounds = len(book.rounds.get(task_id, ()))
@@ -60,30 +61,36 @@ def spend(book: Book) -> Finding:
         if messages and len(costly) > announced[task_id] * max(message.calls for message in messages):
             # Within one run a call is made again where it was cut, or its worker slept past the call's limit.
             unannounced += 1
+            cut += len(costly) - announced[task_id]
             if not any(_overlaps(call, begin, end) for call in costly for begin, end in cuts):
                 finding.blame(
                     f"{task_id}: {len(costly)} calls, {announced[task_id]} times PROCESSING, and none was cut"
                 )
+        committed = None if rounds else done.get(task_id)
         for call in calls:
-            committed = done.get(task_id)
-            if committed is None or rounds or call.started <= committed:
-                continue
-            if any(begin <= call.started <= end for begin, end in zombies):
-                of_zombies += 1
-            else:
-                late += 1
-                finding.blame(f"{task_id}: asked {call.started - committed:.1f} s after it was committed")
-    allowed = _disruptions(book) * 2 * book.plan.pool
+            if committed is not None and call.started > committed:
+                is_zombie = any(begin <= call.started <= end for begin, end in zombies)
+                late["by zombies" if is_zombie else "by others"] += 1
+                if not is_zombie:
+                    finding.blame(f"{task_id}: asked {call.started - committed:.1f} s after it was committed")
+    moved = handed_over(book)
+    for partition, offset in moved.without_cause:
+        finding.blame(f"{partition}/{offset}: begun again by the process that had it, and nothing tells why")
+    dearest = {task_id: max(one.calls for one in messages) for task_id, messages in book.by_task.items()}
+    runs = [book.task_at.get(place, "") for place in (*moved.unfinished, *moved.again)]
+    allowed = cut + sum(dearest.get(task_id, 0) for task_id in runs)
     if beyond > allowed:
         finding.blame(f"{beyond} calls beyond one run each, where {allowed} were allowed")
     finding.numbers = {
         "calls": len(book.calls),
         "refused": sum(call.outcome == "refused" for call in book.calls),
         "beyond one run each": beyond,
+        "partitions handed over": moved.moves,
+        "runs in flight there": len(moved.unfinished),
         "allowed": allowed,
         "tasks with a call made again within a run": unannounced,
-        "after the commit": late,
-        "after the commit, by zombies": of_zombies,
+        "after the commit": late["by others"],
+        "after the commit, by zombies": late["by zombies"],
     }
     return finding
 
@@ -100,38 +107,3 @@ def _committed_at(book: Book, task_id: str) -> float | None:
 
 def _may_cost(call: LoggedRequest) -> bool:
     return call.outcome != "refused"
-
-
-def _disruptions(book: Book) -> int:
-    """Processes that ended while others went on, and faults that may move partitions."""
-    moves = sum(fault.fault in _ZOMBIES for fault in book.faults) * book.plan.workers
-    return len(book.lives) + moves
-
-
-def breaker(book: Book) -> Finding:
-    """While the provider is away, calls are those in flight, those that trip the breaker, and probes."""
-    finding = Finding("I13", "breaker: an outage is met by the threshold and by probes, not by all tasks")
-    threshold, open_s = int(book.facts["breaker_threshold"]), float(book.facts["breaker_open_s"])
-    most = 0.0
-    outages = [fault for fault in book.faults if fault.fault == "F18" and not fault.what.endswith("429")]
-    for fault in outages:
-        calls = [
-            call for call in book.calls if fault.at <= call.started <= fault.healed_at and call.status >= 500
-        ]
-        seconds = fault.healed_at - fault.at
-        processes = [
-            life for life in book.lives if life.began <= fault.healed_at and not 0 < life.ended < fault.at
-        ]
-        # A task of its own making that is answered 500 twice may be among them.
-        allowed = len(processes) * (book.plan.pool + threshold + seconds / open_s + 2) + _told_to_fail(calls)
-        most = max(most, len(calls) / allowed)
-        if len(calls) > allowed:
-            finding.blame(
-                f"{fault.what}: {len(calls)} calls in {seconds:.0f} s, where {allowed:.0f} were allowed"
-            )
-    finding.numbers = {"outages": len(outages), "largest share of what is allowed": round(most, 2)}
-    return finding
-
-
-def _told_to_fail(calls: Sequence[LoggedRequest]) -> int:
-    return len(calls) // 20

@@ -30,6 +30,7 @@ KINDS: Mapping[str, Doing] = MappingProxyType(
         "F17": services.harm_store,
         "F18": provider.refuse,
         "F20": provider.withhold_tokens,
+        "F21": process.poison,
         "F26": topics.refuse_statuses,
         "F28": process.starve,
     }

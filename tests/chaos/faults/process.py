@@ -1,4 +1,4 @@
-"""Faults of the workers' processes: F1, F3, F4, F5, F6, F28."""
+"""Faults of the workers' processes: F1, F3, F4, F5, F6, F21, F28."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import asyncio
 import random
 import resource
 import signal
+import time
 
-from tests.chaos.scene import Scene
+import psutil
+
+from tests.chaos.cases import Generator
+from tests.chaos.crew import Member
+from tests.chaos.scene import LOOK_S, Scene
 from tests.chaos.schedule import Strike
 from tests.chaos.stage import DRAIN_S
 
 # Beyond the session, so that somebody else has the partitions by then.
 _BEYOND_S = 3.0
 _FEW_DESCRIPTORS = 64
-_FEW_FOR_S = 6.0
+_STARVED_S = 6.0
+# Twelve deaths, each of a process that has started, joined and read what is committed.
+_POISON_WITHIN_S = 180.0
 _GUESTS_FOR_S = 20.0
 # What a stop may take beyond its drain: closing producers, pools and files.
 STOP_S = DRAIN_S + 10.0
@@ -101,15 +108,45 @@ async def come_and_go(scene: Scene, strike: Strike) -> None:
             left -= stay + pause
 
 
+async def poison(scene: Scene, strike: Strike) -> None:
+    """F21: whoever works on this message is killed, until it has its answer: that it is poison."""
+    case = Generator(scene.load, random.Random(strike.seed)).killing()
+    until = time.monotonic() + _POISON_WITHIN_S * scene.plan.patience
+    async with scene.lasting("F21", "a message that kills its worker each time"):
+        await scene.send(case)
+        while not scene.watcher.ended[case.task_id] and time.monotonic() < until:
+            holder = scene.watcher.holders.get(case.task_id)
+            for member in scene.crew.running:
+                if member.worker_id == holder and not member.killed:
+                    scene.counts["F21 deaths"] += 1
+                    member.signal(signal.SIGKILL)
+            await asyncio.sleep(LOOK_S)
+
+
 async def starve(scene: Scene, strike: Strike) -> None:
-    """F28: 64 file descriptors for a while."""
+    """F28: 64 file descriptors for a while, or no more memory than it has, in turn."""
     async with scene.one_of_crew(random.Random(strike.seed), busy=True) as member:
         if member is None or member.process is None:
             return
-        pid = member.process.pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        async with scene.lasting("F28", f"{_FEW_DESCRIPTORS} file descriptors", member.worker_id):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_FEW_DESCRIPTORS, before[1]))
-            await asyncio.sleep(_FEW_FOR_S)
-            if member.running:
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        if strike.number % 2 == 0:
+            what, limit, most = (
+                f"{_FEW_DESCRIPTORS} file descriptors",
+                resource.RLIMIT_NOFILE,
+                _FEW_DESCRIPTORS,
+            )
+        else:
+            what, limit = "no more memory", resource.RLIMIT_AS
+            most = psutil.Process(member.process.pid).memory_info().vms
+        async with scene.lasting("F28", what, member.worker_id):
+            await _limited(member, limit, most)
+
+
+async def _limited(member: Member, limit: int, most: int) -> None:
+    """The limit is that of the process that runs now: it may end, and another take its place."""
+    process = member.process
+    assert process is not None
+    before = resource.prlimit(process.pid, limit)
+    resource.prlimit(process.pid, limit, (most, before[1]))
+    await asyncio.sleep(_STARVED_S)
+    if process.poll() is None:
+        resource.prlimit(process.pid, limit, before)

@@ -7,9 +7,14 @@ import random
 
 import asyncpg
 
+from tests.chaos.proxy import Weather
 from tests.chaos.scene import Scene
 from tests.chaos.schedule import Strike
 from tests.services.service import Service
+
+_STORE_S = 6.0
+# A second each way and 2 kB/s: a document of these takes two to four seconds, and none comes whole within the fault.
+_SLOW = Weather(delay_s=1.0, jitter_s=0.5, bytes_a_second=2_000.0)
 
 
 async def freeze_broker(scene: Scene, strike: Strike) -> None:
@@ -39,13 +44,28 @@ async def harm_database(scene: Scene, strike: Strike) -> None:
 
 
 async def harm_store(scene: Scene, strike: Strike) -> None:
-    """F17: killed, stopped, in turn."""
+    """F17: killed, stopped, 503, slow, in turn; the last two for those that reach it through the proxy."""
     minio = scene.stage.minio
-    if strike.number % 2 == 0:
-        await _killed(scene, "F17", "minio", minio, random.Random(strike.seed).uniform(1.0, 4.0))
-    else:
-        async with scene.lock("minio"):
-            await _frozen(scene, "F17", "MinIO", minio, 4.0)
+    match strike.number % 4:
+        case 0:
+            await _killed(scene, "F17", "minio", minio, random.Random(strike.seed).uniform(1.0, 4.0))
+        case 1:
+            async with scene.lock("minio"):
+                await _frozen(scene, "F17", "MinIO", minio, 4.0)
+        case 2:
+            await _store_under(scene, "MinIO answers 503", Weather(http_status=503))
+        case _:
+            await _store_under(scene, "MinIO is slow", _SLOW)
+
+
+async def _store_under(scene: Scene, what: str, weather: Weather) -> None:
+    links = scene.stage.links
+    async with scene.lock("minio"), scene.lock("link minio"), scene.lasting("F17", what):
+        links.change("minio", weather)
+        try:
+            await asyncio.sleep(_STORE_S)
+        finally:
+            links.change("minio")
 
 
 async def _killed(scene: Scene, fault: str, name: str, service: Service, away_s: float) -> None:
