@@ -173,12 +173,36 @@ def test_answers_that_overtake_each_other_hold_nothing_up(rig: Rig) -> None:
     rig.commits.answered(older, None, rig.held)
     assert rig.step(INTERVAL_S) == [], "in their order they need nothing more"
     rig.commits.answered(last, None, rig.held)
+    assert rig.step(INTERVAL_S) == [], "nor after the last"
     rig.commits.answered(older, None, rig.held)
     assert not tracker.may_start(9), "the older one may be what the broker keeps"
     assert rig.step(INTERVAL_S) == [(0, 0)]
     rig.answer()
     assert tracker.may_start(9)
     assert rig.step(INTERVAL_S) == []
+
+
+def test_an_older_position_that_is_refused_and_then_taken_is_survived(rig: Rig) -> None:
+    rig.commits.moved(FIRST)
+    rig.step()
+    rig.held[FIRST].reach(9)
+    rig.commits.urge(FIRST)
+    rig.step()
+    older, last = rig.port.sent
+    rig.commits.answered(last, None, rig.held)
+    rig.commits.answered(older, "REQUEST_TIMED_OUT", rig.held)
+    rig.commits.answered(older, None, rig.held)
+    assert rig.step(INTERVAL_S) == [(0, 0)]
+
+
+def test_an_answer_to_what_was_written_before_a_partition_left_and_came_back_writes_nothing(rig: Rig) -> None:
+    rig.commits.moved(FIRST)
+    rig.step()
+    rig.answer()
+    rig.commits.drop([FIRST], rig.held)
+    rig.hold(0)
+    rig.answer()
+    assert [rig.commits.pending] == [False]
 
 
 def test_a_refusal_tells_of_no_commit_and_starts_nothing(rig: Rig) -> None:

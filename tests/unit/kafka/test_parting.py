@@ -9,7 +9,7 @@ from llm_service.kafka.port import TopicPartition
 from llm_service.kafka.transaction import Aborted, Undecided
 from llm_service.resilience.threads import SystemThreads
 from tests.unit.kafka.fake_transactions import TOPIC
-from tests.unit.kafka.settling_rig import Rig
+from tests.unit.kafka.settling_rig import POLICY, Rig
 
 FIRST, SECOND = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 
@@ -78,3 +78,42 @@ def test_the_wait_ends_when_the_brokers_have_ended_the_transaction_themselves() 
     rig.port.ends.append(Undecided("no answer"))
     rig.step()
     assert 19.9 < waited(rig, FIRST) < 20.1
+
+
+class _Watched(Rig):
+    """Whenever the loop looks at its clock, it is asked whether the first partition must stay."""
+
+    def __init__(self) -> None:
+        self.seen_at_work: list[bool] = []
+        self.is_looking = False
+        super().__init__()
+
+    @property
+    def now(self) -> float:
+        if self.is_looking:
+            self.seen_at_work.append(self.loop.is_under_way([FIRST]))
+        return self._now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        self._now = value
+
+
+def test_it_stays_from_the_moment_on_at_which_the_next_transaction_is_put_together() -> None:
+    rig = _Watched()
+    rig.settle(0)
+    rig.is_looking = True
+    rig.loop.step()
+    rig.is_looking = False
+    assert rig.seen_at_work[1], "the first look is before the step has begun"
+
+
+def test_once_the_producer_before_is_fenced_it_goes_though_nobody_knows_yet_what_was_committed() -> None:
+    rig = Rig()
+    rig.settle(0)
+    rig.port.ends.append(Undecided("no answer"))
+    rig.step()
+    rig.port.silent = True
+    rig.step(POLICY.first_delay_s)
+    assert rig.port.opened == 1
+    assert not rig.loop.is_under_way([FIRST])

@@ -278,3 +278,40 @@ def test_a_position_that_is_not_sent_since_it_is_written_holds_nothing_up() -> N
     tracker.reach(20)
     write(tracker)
     assert tracker.may_start(20)
+
+
+def test_what_is_taken_back_on_its_way_bounds_what_an_answer_before_it_grants() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=5)
+    tracker.narrow(6)
+    allowed = told(tracker)
+    tracker.narrow()
+    told(tracker)
+    tracker.narrow(6)
+    tracker.written(allowed)
+    assert not tracker.may_start(5), "the one that takes it back is still to come"
+
+
+def test_what_is_taken_back_and_not_told_yet_is_not_granted_either() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=0)
+    tracker.take(0)
+    tracker.reach(9)
+    first = told(tracker)
+    tracker.finish(0)
+    told(tracker)
+    tracker.narrow(4)
+    tracker.written(first)
+    assert [tracker.may_start(offset) for offset in (3, 4)] == [True, False]
+
+
+def test_a_position_may_be_answered_twice() -> None:
+    tracker = PartitionTracker("t", 0, 1, start=0)
+    tracker.take(0)
+    tracker.reach(9)
+    first = told(tracker)
+    tracker.finish(0)
+    last = told(tracker)
+    tracker.written(first)
+    tracker.written(first)
+    assert tracker.may_start(9)
+    tracker.written(last)
+    assert tracker.may_start(9)
