@@ -22,7 +22,9 @@ MODULES = {
     "offset_map": _kafka("offset_map", "offset_map", "offset_map_bytes"),
     "suspects": _kafka("suspects", "suspects"),
     "settling": _kafka("settling", "settling"),
-    "settling_loop": _kafka("settling_loop", "settling_loop", "settling_pace", "settling_recovery", "parting"),
+    "settling_loop": _kafka(
+        "settling_loop", "settling_loop", "settling_pace", "settling_recovery", "parting"
+    ),
     "grouping": _kafka("grouping", "grouping", "settling_loop"),
     "commits": _kafka("commits", "commits", "consumer"),
     "window": Module(
