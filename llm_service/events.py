@@ -16,6 +16,7 @@ from llm_service.provider_events import (
     FellBack,
     FilesLeft,
     FilesSwept,
+    ModelPulled,
     ProviderCalled,
     ProviderRetried,
     RateChanged,
@@ -28,6 +29,7 @@ __all__ = [
     "FellBack",
     "FilesLeft",
     "FilesSwept",
+    "ModelPulled",
     "ProviderCalled",
     "ProviderRetried",
     "RateChanged",
@@ -344,6 +346,7 @@ Event: TypeAlias = (
     | Trouble
     | FilesLeft
     | FilesSwept
+    | ModelPulled
     | Uncaught
 )
 

@@ -89,3 +89,13 @@ class TurnAwaited:
     limit: str
     seconds: float
     """Whatever else it waited for meanwhile included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPulled:
+    """A provider fetches a model: how far it is, and at the end whether it is there."""
+
+    provider: str
+    model: str
+    server: str
+    progress: str

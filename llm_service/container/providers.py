@@ -132,7 +132,7 @@ def _concurrency(settings: Settings, name: str) -> int:
     if name == "gigachat":
         return settings.gigachat.max_concurrent or concurrency_for_scope(settings.gigachat.scope)
     if name == "ollama":
-        return settings.ollama.max_concurrent
+        return settings.ollama.max_concurrent * len(settings.ollama.addresses)
     if name == "gguf":
         return settings.gguf.max_concurrent
     if (cloud := settings.clouds.get(name)) is not None:

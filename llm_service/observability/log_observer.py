@@ -70,6 +70,9 @@ class LogObserver:
                 _provider(event)
             case events.RateChanged():
                 _rate(event)
+            case events.ModelPulled():
+                line = logger.bind(provider=event.provider, model=event.model, server=event.server)
+                line.bind(progress=event.progress).info("model_pulled")
             case events.ConnectionChanged():
                 _connection(event)
             case events.PartitionsRevoked() | events.PartitionsAssigned():

@@ -13,6 +13,7 @@ from llm_service.settings.limited import LimitedSettings, named
 from llm_service.settings.problem import Problem
 
 _ADDRESS = r"^https?://[^\s/]+"
+_ADDRESSES = r"^https?://[^\s/,]+[^\s,]*(\s*,\s*https?://[^\s/,]+[^\s,]*)*$"
 _AN_ADDRESS = {"expected": "an address that begins with https:// or http://"}
 
 
@@ -118,9 +119,12 @@ class OllamaSettings(LimitedSettings):
     base_url: str = Field(
         default="http://localhost:11434",
         validation_alias=AliasChoices("OLLAMA_BASE_URL", "OLLAMA_URL"),
-        pattern=_ADDRESS,
-        description="Address of the server.",
-        json_schema_extra=dict(_AN_ADDRESS),
+        pattern=_ADDRESSES,
+        description="Address of the server, or several with commas between them: the least loaded is asked, and one "
+        "that fails is left alone for a while.",
+        json_schema_extra={
+            "expected": "addresses that begin with https:// or http://, with commas between them"
+        },
     )
     model: str | None = Field(
         default=None,
@@ -162,13 +166,24 @@ class OllamaSettings(LimitedSettings):
         validation_alias="OLLAMA_MAX_CONCURRENT",
         ge=1,
         le=1000,
-        description="Most calls at once of this worker.",
+        description="Most calls at once of this worker, at each address.",
+    )
+    pull: bool = Field(
+        default=False,
+        validation_alias="OLLAMA_PULL",
+        description="Whether a model that no address has is fetched from Ollama's registry, which takes minutes and "
+        "gigabytes; tasks for it wait.",
     )
 
     @property
     def configured(self) -> bool:
         """Whether there is a model to use."""
         return self.model is not None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Each address once."""
+        return tuple(dict.fromkeys(each.strip() for each in self.base_url.split(",")))
 
     def conflicts(self, wrong: Set[str] = frozenset()) -> Iterator[Problem]:
         if "base_url" in self.model_fields_set | wrong and self.model is None:

@@ -95,6 +95,7 @@ def sent(found: Bench) -> dict[str, Any]:
 
 MEANT_OTHERWISE: Mapping[tuple[str, int], type[ProviderError]] = {
     ("gigachat", 413): ContextTooLong,  # of a chat
+    ("ollama", 503): ProviderRateLimited,  # its queue is full
 }
 
 

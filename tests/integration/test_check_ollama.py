@@ -91,3 +91,11 @@ async def test_it_is_silent() -> None:
 async def test_tls_where_there_is_none(ollama: Ollama) -> None:
     failed = (await checked(probe, values_of(ollama.base_url.replace("http:", "https:")))).failed()
     assert "plain HTTP" in failed.seen
+
+
+async def test_each_of_several_addresses_is_looked_at(ollama: Ollama) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    found = await checked(probe, values_of(f"{ollama.base_url}, http://{nobody}", ollama.model))
+    host = ollama.base_url.removeprefix("http://").rstrip("/")
+    assert found.about(f"connection at {host}").verdict is Verdict.OK
+    assert found.about(f"connection at {nobody}").verdict is Verdict.FAILED

@@ -6,6 +6,7 @@ The real server is what tests run against (tests/services); this one is for the 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +25,19 @@ ROUTES = {
     ("POST", "/api/embed"): "embed",
     ("GET", "/api/tags"): "models",
     ("GET", "/api/version"): "version",
+    ("POST", "/api/pull"): "pull",
 }
 
 
 class OllamaStandin(Standin):
-    """Two models, one of which sees."""
+    """Two models, one of which sees. Attributes without an underscore can be set over the control endpoint."""
+
+    def __init__(self, log: RequestLog) -> None:
+        super().__init__(log)
+        self.models = dict(MODELS)
+        self.registry: list[str] = []
+        """What can be pulled."""
+        self.pull_s = 0.5
 
     def kind_of(self, exchange: Exchange) -> str:
         return ROUTES.get((exchange.method, exchange.path), "unknown")
@@ -49,6 +58,8 @@ class OllamaStandin(Standin):
                 raise Refused(400, "invalid request")
             if kind == "chat":
                 return await self._chat(exchange, asked, told)
+            if kind == "pull":
+                return await self._pull(exchange, asked.content, told)
             await exchange.reply(200, self._other(exchange, kind, asked.content))
         except Refused as refused:
             return await self.refuse(exchange, refused.status, str(refused))
@@ -79,6 +90,31 @@ class OllamaStandin(Standin):
         last = _line(content["model"], "", end)
         return await self.streamed(exchange, "application/x-ndjson", [*pieces, last], behaviour)
 
+    async def _pull(self, exchange: Exchange, content: Any, told: Told) -> str:
+        """As the server: lines of progress under HTTP 200, and an error among them."""
+        name = str(content.get("model", ""))
+        lines: list[dict[str, object]] = [{"status": "pulling manifest"}]
+        if name in self.registry:
+            whole, steps = 1_000_000, 5
+            lines += [
+                {
+                    "status": "pulling 123",
+                    "digest": "sha256:123",
+                    "total": whole,
+                    "completed": whole * n // steps,
+                }
+                for n in range(steps + 1)
+            ]
+            lines.append({"status": "success"})
+        else:
+            lines.append({"error": "pull model manifest: file does not exist"})
+        pieces = [json.dumps(line).encode() + b"\n" for line in lines]
+        await asyncio.sleep(self.pull_s)
+        done = await self.streamed(exchange, "application/x-ndjson", pieces, told.behaviour)
+        if name in self.registry:
+            self.models[name] = ["completion"]
+        return done
+
     def _other(self, exchange: Exchange, kind: str, content: Any) -> object:
         if kind == "show":
             capabilities = self._known(content)
@@ -90,16 +126,16 @@ class OllamaStandin(Standin):
             vectors = [[len(text) / 100, 0.5, -0.25] for text in texts]
             return {"model": content["model"], "embeddings": vectors, "prompt_eval_count": len(texts)}
         if kind == "models":
-            return {"models": [{"model": f"{name}:latest", "name": f"{name}:latest"} for name in MODELS]}
+            return {"models": [{"model": f"{name}:latest", "name": f"{name}:latest"} for name in self.models]}
         if kind == "version":
             return {"version": "0.17.4"}
         raise Refused(404, f"no {exchange.path}")
 
     def _known(self, content: dict[str, Any]) -> list[str]:
         name = str(content.get("model", "")).removesuffix(":latest")
-        if name not in MODELS:
+        if name not in self.models:
             raise Refused(404, f"model '{name}' not found")
-        return MODELS[name]
+        return self.models[name]
 
 
 def _line(model: str, words: str, more: dict[str, object] | None = None) -> bytes:

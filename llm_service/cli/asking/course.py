@@ -24,6 +24,7 @@ from llm_service.files.pictures import redrawn
 from llm_service.files.store import LocalFile
 from llm_service.prompts.answer import check_answer, extract_json
 from llm_service.prompts.schema import schema_problems
+from llm_service.providers.ollama_pull import ModelComing
 from llm_service.providers.protocol import (
     Capabilities,
     Completion,
@@ -66,7 +67,7 @@ async def ask(question: Question, settings: Settings, screen: Screen) -> int:
         async with AsyncExitStack() as stack:
             documents = await _documents(question.files, provider.capabilities, settings, stack)
             request = _request(question, documents, schema)
-            answer = await _answered(provider, request, screen, as_stream=question.as_stream)
+            answer = await _patiently(provider, request, screen, as_stream=question.as_stream)
     finally:
         await asyncio.gather(*(guard.close() for guard in guards.values()), return_exceptions=True)
     text = extract_json(answer.text) if schema is not None else answer.text
@@ -83,6 +84,17 @@ def _request(
     return CompletionRequest(
         tuple(messages), documents, question.model, response_schema=schema, nonce=secrets.token_hex(8)
     )
+
+
+async def _patiently(
+    provider: Provider, request: CompletionRequest, screen: Screen, *, as_stream: bool
+) -> Completion:
+    """A model that is on its way is waited for, and told how far it is."""
+    while True:
+        try:
+            return await _answered(provider, request, screen, as_stream=as_stream)
+        except ModelComing as coming:
+            screen.note(coming.message)
 
 
 async def _answered(

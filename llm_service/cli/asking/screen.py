@@ -24,6 +24,10 @@ class Screen:
         click.echo(shown, nl=False)
         self._last = shown[-1:] or self._last
 
+    def note(self, text: str) -> None:
+        """What is being waited for."""
+        click.echo(printable_line(text), err=True)
+
     def answer(self, provider: str, text: str, answer: Completion, *, is_shown: bool) -> None:
         """The whole of it, and what it took. ``is_shown``: its pieces were."""
         if self._as_json:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import httpx
 
@@ -13,6 +15,7 @@ from llm_service.providers.ollama_survey import NOT_OLLAMA, OllamaFacts, full_na
 from llm_service.providers.transport import Timeouts
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
+from llm_service.settings.providers import OllamaSettings
 
 _SETTING = "OLLAMA_BASE_URL"
 _TIMEOUTS = Timeouts(connect_s=2.0, silence_s=3.0)
@@ -29,11 +32,24 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
         found.skipped("connection", "not configured: set OLLAMA_MODEL and OLLAMA_BASE_URL to use it")
         return found.findings
     remedy = f"See whether the server is overloaded or hangs, and that {_SETTING} names it."
-    return await found.within(_look(settings, model, clock, found), remedy)
+    addresses = settings.ollama.addresses
+    if len(addresses) == 1:
+        return await found.within(_look(addresses[0], settings, model, clock, found), remedy)
+    each = [Collection("ollama") for _ in addresses]
+    await asyncio.gather(
+        *(
+            one.within(_look(url, settings, model, clock, one), remedy)
+            for url, one in zip(addresses, each, strict=True)
+        )
+    )
+    return [
+        replace(finding, subject=f"{finding.subject} at {httpx.URL(url).host}:{httpx.URL(url).port or 80}")
+        for url, one in zip(addresses, each, strict=True)
+        for finding in one.findings
+    ]
 
 
-async def _look(settings: Settings, model: str, clock: Clock, found: Collection) -> None:
-    url = settings.ollama.base_url
+async def _look(url: str, settings: Settings, model: str, clock: Clock, found: Collection) -> None:
     try:
         await reach(Address.of_url(url, _SETTING), clock)
         facts = await survey(url, model, _TIMEOUTS)
@@ -59,13 +75,20 @@ async def _look(settings: Settings, model: str, clock: Clock, found: Collection)
         )
     else:
         found.ok("connection", f"Ollama {facts.version}", facts.seconds)
-        _look_at_model(facts, model, settings.ollama.num_ctx_max, found)
+        _look_at_model(facts, model, settings.ollama, found)
 
 
-def _look_at_model(facts: OllamaFacts, model: str, num_ctx_max: int, found: Collection) -> None:
+def _look_at_model(facts: OllamaFacts, model: str, ollama: OllamaSettings, found: Collection) -> None:
     subject = f"model {model}"
     if facts.model is None:
         names = ", ".join(sorted(facts.models)[:_SHOWN_MODELS]) or "none"
+        if ollama.pull:
+            found.warning(
+                subject,
+                f"not there; the server has {names}, and the first task has it fetched (OLLAMA_PULL)",
+                f"ollama pull {model}   (on the server), where tasks should not wait for that.",
+            )
+            return
         found.failed(
             subject,
             f"not there; the server has {names}",
@@ -73,7 +96,7 @@ def _look_at_model(facts: OllamaFacts, model: str, num_ctx_max: int, found: Coll
         )
         return
     context = facts.model.context_tokens
-    used = min(num_ctx_max, context or num_ctx_max)
+    used = min(ollama.num_ctx_max, context or ollama.num_ctx_max)
     length = f"context {context:,} tokens" if context else "context not told"
     found.ok(subject, f"{_size(facts.models[full_name(model)])}, {length}, up to {used:,} of them are used")
     if facts.loaded is None:

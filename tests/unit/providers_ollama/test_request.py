@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llm_service.errors import RequestUnsupported
-from llm_service.providers.ollama import OllamaOptions
+from llm_service.providers.ollama_options import OllamaOptions
 from llm_service.providers.ollama_request import messages_of, payload_of, pictures_of
 from llm_service.providers.protocol import CompletionRequest, Document, Message, Parameters
 
