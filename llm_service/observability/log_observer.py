@@ -66,13 +66,10 @@ class LogObserver:
         match event:
             case events.TaskSettled() | events.TaskSentRound():
                 _task_line(event)
-            case events.FellBack() | events.BreakerChanged() | events.FilesLeft() | events.FilesSwept():
+            case events.FellBack() | events.BreakerChanged() | events.RateChanged():
                 _provider(event)
-            case events.RateChanged():
-                _rate(event)
-            case events.ModelPulled():
-                line = logger.bind(provider=event.provider, model=event.model, server=event.server)
-                line.bind(progress=event.progress).info("model_pulled")
+            case events.FilesLeft() | events.FilesSwept() | events.ModelPulled():
+                _upkeep(event)
             case events.ConnectionChanged():
                 _connection(event)
             case events.PartitionsRevoked() | events.PartitionsAssigned():
@@ -113,21 +110,27 @@ class LogObserver:
         logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _provider(
-    event: events.FellBack | events.BreakerChanged | events.FilesLeft | events.FilesSwept,
-) -> None:
+def _upkeep(event: events.FilesLeft | events.FilesSwept | events.ModelPulled) -> None:
+    """What lies at a provider."""
+    line = logger.bind(provider=event.provider)
+    if isinstance(event, events.FilesSwept):
+        line.bind(files=event.files).info("provider_files_swept")
+    elif isinstance(event, events.FilesLeft):
+        line.bind(files=",".join(event.file_ids)).warning("provider_files_left")
+    else:
+        line.bind(model=event.model, server=event.server, progress=event.progress).info("model_pulled")
+
+
+def _provider(event: events.FellBack | events.BreakerChanged | events.RateChanged) -> None:
     """What a provider did."""
     if isinstance(event, events.FellBack):
         line = logger.bind(**_task(event.task), provider=event.provider, model=event.model)
         line.bind(code=event.code, reason=event.reason, next=event.next_provider).warning("fell_back")
-    elif isinstance(event, events.BreakerChanged):
+    elif isinstance(event, events.RateChanged):
+        _rate(event)
+    else:
         line = logger.bind(provider=event.provider, state=event.state, reason=event.reason)
         line.log("WARNING" if event.state == "open" else "INFO", "breaker_changed")
-    elif isinstance(event, events.FilesSwept):
-        logger.bind(provider=event.provider, files=event.files).info("provider_files_swept")
-    else:
-        files = ",".join(event.file_ids)
-        logger.bind(provider=event.provider, files=files).warning("provider_files_left")
 
 
 def _rate(event: events.RateChanged) -> None:
