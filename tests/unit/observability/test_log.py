@@ -129,7 +129,7 @@ def test_debug_adds_every_stage_with_task_and_trace() -> None:
         ),
         (
             events.ModelPulled("ollama", "tiny", "gpu-1:11434", "43% of 4,700 MB"),
-            "INFO     model_pulled provider=ollama model=tiny server=gpu-1:11434 progress=43% of 4,700 MB",
+            'INFO     model_pulled provider=ollama model=tiny server=gpu-1:11434 progress="43% of 4,700 MB"',
         ),
         (events.FilesSwept("gigachat", 3), "INFO     provider_files_swept provider=gigachat files=3"),
         (
