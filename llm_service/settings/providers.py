@@ -122,9 +122,7 @@ class OllamaSettings(LimitedSettings):
         pattern=_ADDRESSES,
         description="Address of the server, or several with commas between them: the least loaded is asked, and one "
         "that fails is left alone for a while.",
-        json_schema_extra={
-            "expected": "addresses that begin with https:// or http://, with commas between them"
-        },
+        json_schema_extra={"expected": "addresses that begin with https:// or http://"},
     )
     model: str | None = Field(
         default=None,

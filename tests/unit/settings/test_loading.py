@@ -122,8 +122,7 @@ def test_all_wrong_ones_are_named_at_once_with_value_expectation_and_place(tmp_p
 
     assert caught.value.message.splitlines() == [
         "6 things are wrong with the settings:",
-        "  OLLAMA_URL='here' (from the environment): expected addresses that begin with https:// or "
-        "http://, with commas between them",
+        "  OLLAMA_URL='here' (from the environment): expected addresses that begin with https:// or http://",
         "  OLLAMA_MODEL (not set): required by OLLAMA_BASE_URL",
         "  WORKER_MAX_CONCURRENT_TASKS='ten' (from the environment): expected a whole number from 1 to 10000",
         f"  LLM_RETRY_MAX_DELAY='nan' (from {file}): expected a number of seconds from 0 to 3600",
