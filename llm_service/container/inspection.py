@@ -16,6 +16,7 @@ from llm_service.kafka.config import consumer_properties, producer_properties
 from llm_service.kafka.transactional_producer import transactional_properties
 from llm_service.kafka.trial import refusal, refused_properties
 from llm_service.prompts.catalogue import Catalogue
+from llm_service.providers.prices import PriceTable
 from llm_service.settings import Problem, Settings, load
 from llm_service.settings.properties import Properties, revealed
 from llm_service.settings.refused_properties import OF_CONSUMER, OF_PRODUCER
@@ -50,6 +51,14 @@ def _prompts_and_providers(settings: Settings) -> Iterator[Problem]:
         Catalogue.load(settings.worker.prompts_file)
     except PromptCatalogueInvalid as error:
         yield Problem(("PROMPTS_FILE",), error.message)
+    yield from _prices(settings)
+
+
+def _prices(settings: Settings) -> Iterator[Problem]:
+    try:
+        PriceTable.load(settings.worker.prices_file)
+    except SettingsInvalid as error:
+        yield Problem(("LLM_PRICES_FILE",), error.message.partition(": ")[2] or error.message)
 
 
 def _fallback(settings: Settings) -> Iterator[Problem]:

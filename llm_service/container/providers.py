@@ -13,6 +13,7 @@ from llm_service.errors import SettingsInvalid
 from llm_service.providers import registry
 from llm_service.providers.gigachat_options import concurrency_for_scope
 from llm_service.providers.guard import Guard, GuardPolicy
+from llm_service.providers.prices import PriceTable
 from llm_service.providers.reading import Pace
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.clock import Clock
@@ -81,6 +82,7 @@ def build_guards(
 ) -> dict[str, Guard]:
     """A guard around each configured provider, the default first."""
     guards = {}
+    prices = PriceTable.load(settings.worker.prices_file)
     for name in configured_providers(settings):
         context = registry.ProviderContext(
             _options(settings, name), clock, rng, lambda: str(uuid.uuid4()), observe
@@ -94,6 +96,7 @@ def build_guards(
             call_timeout_s=settings.retry.call_timeout_s,
             pace=Pace(settings.retry.slowest_pace),
             rate=rate_policy(settings, name),
+            prices=prices.of(name, clock, at_the_vendors=at_the_vendors(settings, name)),
         )
         guards[name] = Guard(registry.build(name, context), policy, clock, rng, observe)
     return guards
@@ -113,6 +116,15 @@ def rate_policy(settings: Settings, name: str) -> RatePolicy:
             wrong = ", ".join(f"{family_of(name)}{str(each['loc'][0]).upper()}" for each in error.errors())
             raise SettingsInvalid(f"{wrong}: no number that can be a limit of {name}.") from None
     return RatePolicy(limits.requests_per_minute, limits.tokens_per_minute, limits.limit_share)
+
+
+def at_the_vendors(settings: Settings, name: str) -> bool:
+    """Whether a provider is asked at the address its vendor's prices are for; another one has prices of its own."""
+    cloud = settings.clouds.get(name)
+    if cloud is None:
+        return True
+    usual: str = type(cloud).model_fields["base_url"].default
+    return bool(cloud.model_dump()["base_url"].rstrip("/") == usual)
 
 
 def _options(settings: Settings, name: str) -> Mapping[str, object]:

@@ -98,7 +98,7 @@ class Success:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None
-    """US dollars."""
+    """US dollars; None where nobody knows."""
     processing_time_ms: int | None = None
     result_ref: str | None = None
     tried: tuple[Tried, ...] = ()

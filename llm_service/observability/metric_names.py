@@ -144,7 +144,7 @@ FOLLOWED = (
     Metric(
         "cost_dollars",
         Kind.COUNTER,
-        "Cost of answered tasks, where the provider says it.",
+        "Cost of answered tasks, where the provider says it or a price is known.",
         (labels.TASK_PROVIDER,),
         "dollars",
         "sum by (provider) (increase(llm_service_cost_dollars_total[1d]))",

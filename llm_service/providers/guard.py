@@ -24,6 +24,7 @@ from llm_service.errors import (
 from llm_service.events import Observer, ProviderCalled, ProviderRetried, RateChanged, TurnAwaited
 from llm_service.providers.ability import refuse_unable
 from llm_service.providers.load import left_by, tokens_of
+from llm_service.providers.prices import PriceList
 from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
 from llm_service.providers.reading import Pace, paced, whole
 from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
@@ -56,6 +57,8 @@ class GuardPolicy:
     """The least that an answer must come with."""
     rate: RatePolicy = field(default_factory=RatePolicy)
     """Requests and tokens of a minute, for each model, in this process."""
+    prices: PriceList = field(default_factory=PriceList)
+    """By which an answer's cost is known where the provider does not say it."""
 
 
 @dataclass(slots=True)
@@ -244,7 +247,10 @@ class Guard:
         code = "cancelled"
         timings = Timings()
         try:
-            completion = _timed(await self._answer(asking.request), started - asking.queued_at)
+            answer = self._policy.prices.priced(
+                await self._answer(asking.request), self._model(asking.request)
+            )
+            completion = _timed(answer, started - asking.queued_at)
             timings = completion.timings
             code = "success"
             self._breaker.succeeded(entry.ticket)

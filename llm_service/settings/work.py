@@ -88,6 +88,12 @@ class WorkerSettings(Group):
         validation_alias="PROMPTS_FILE",
         description="Prompt catalogue (YAML); unset: the one that is shipped.",
     )
+    prices_file: Path | None = Field(
+        default=None,
+        validation_alias="LLM_PRICES_FILE",
+        description="Prices of models (TOML), as in llm_service/providers/prices.toml; its rows go before the shipped ones. "
+        "By them an answer's cost is known where the provider does not say it.",
+    )
     drop_rules_file: Path | None = Field(
         default=None,
         validation_alias="DROP_RULES_FILE",

@@ -26,6 +26,15 @@ OURS = int(ACCOUNT * SHARE)
 SAVED = 2
 """A tenth of them come at once."""
 MINUTE_S = 60.0
+PRICES = """
+[[price]]
+provider = "openai"
+model = "large"
+input = 1000
+cached = 500
+output = 3000
+date = 2026-11-21
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,9 @@ def second() -> Iterator[OpenAIProcess]:
 @pytest.fixture(scope="module")
 def worker(stage: Stage, first: OpenAIProcess, second: OpenAIProcess) -> Iterator[Worker]:
     limits = {"OPENAI_REQUESTS_PER_MINUTE": str(ACCOUNT), "OPENAI_LIMIT_SHARE": str(SHARE)}
-    made = stage.worker(**settings(first, second), **limits)
+    prices = stage.folder / "prices.toml"
+    prices.write_text(PRICES, "utf-8")
+    made = stage.worker(**settings(first, second), **limits, LLM_PRICES_FILE=str(prices))
     with workers(made):
         yield made.start()
         assert made.running, made.output()[-3000:]
@@ -78,6 +89,7 @@ async def test_no_minute_has_more_calls_than_the_share_and_nobody_waits_in_vain(
     calls = [one.first[0] for one in ended]
     assert all(len(one.first) == 1 for one in ended)
     assert {one.code for one in ended} == {"success"}
+    assert all("cost" not in one.body for one in ended), "nobody knows what that model costs"
     assert {call.status for call in calls} == {200}, "never refused: never too fast"
     assert most_in(MINUTE_S, calls) <= OURS
     took = max(call.started for call in calls) - min(call.started for call in calls)
@@ -101,6 +113,7 @@ async def _late_and_elsewhere(scene: Catalogue) -> None:
     moved = await scene.run(task={"fallback": ["openrouter"]})
     assert moved.tried == [("openai", "provider_rate_limited"), ("openrouter", "success")]
     assert moved.seconds < 10
+    assert moved.body["cost"] == 0.000125, "its own figure"
     assert moved.first == []
 
 
@@ -108,6 +121,9 @@ async def _another_model(scene: Catalogue) -> None:
     other = await scene.run(task={"model": "large"})
     assert other.code == "success"
     assert other.seconds < 10, "each model has a minute of its own"
+    used = other.body["usage"]
+    by_table = (used["prompt_tokens"] - 1) * 1000 + 500 + used["completion_tokens"] * 3000
+    assert other.body["cost"] == pytest.approx(by_table / 1e6), "by the table, one token of the prompt cached"
 
 
 async def test_what_headers_say_is_kept_to_and_then_it_goes_as_before(

@@ -9,6 +9,7 @@ import pytest
 
 from llm_service.errors import DeadlineExceeded, ProviderRateLimited, ProviderServerError
 from llm_service.events import RateChanged, TurnAwaited
+from llm_service.providers.prices import PriceTable
 from llm_service.providers.protocol import Completion, CompletionRequest, Message, Quota, Usage
 from llm_service.resilience.deadline import Deadline
 from llm_service.resilience.rate import RatePolicy
@@ -224,6 +225,14 @@ async def test_tokens_are_estimated_and_settled() -> None:
     await bench.clock.advance(60.9)
     assert len(provider.called_at) - start <= 5
     await end(tasks)
+
+
+async def test_an_answer_has_its_price() -> None:
+    prices = PriceTable.load(None).of("openai", ManualClock(), at_the_vendors=True)
+    bench = Bench(replace(POLICY, prices=prices), make=CountingProvider)
+    counting(bench).usage = Usage(1_000_000, 0)
+    assert (await ask(bench, model="gpt-4o-mini")).cost == pytest.approx(0.15)
+    assert (await ask(bench)).cost is None
 
 
 async def test_a_refused_call_took_no_tokens_and_a_failed_one_what_was_thought() -> None:
