@@ -81,6 +81,7 @@ def bench(name: str) -> Iterator[Bench]:
                 "model": "tiny",
                 "num_ctx_max": 32_768,
                 "keep_alive": "5m",
+                "max_concurrent": 20,  # of an address; how many run at once is the guard's business
             }
             yield Bench(name, options, server)
         elif name in VENDORS:
