@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -59,10 +58,11 @@ FLAVOURS: Mapping[str, Flavour] = MappingProxyType(
         ),
         "moonshot": Flavour(
             (429, "exceeded_current_quota_error", ""),
-            (400, "invalid_request_error", "", "Your request exceeded model token limit: {limit}"),
+            (400, "invalid_request_error", "", "Input token length too long, the model takes {limit}"),
             (404, "resource_not_found_error", ""),
             (400, "content_filter", ""),
             usage="choice",
+            quota="openrouter",
         ),
         "qwen": Flavour(
             (400, "Arrearage", "Arrearage"),
@@ -80,7 +80,6 @@ FLAVOURS: Mapping[str, Flavour] = MappingProxyType(
             (400, "invalid_request_error", "", "prompt is too long: 300000 tokens > {limit} maximum"),
             (404, "not_found_error", "not_found_error"),
             (400, "invalid_request_error", "content_filter"),
-            quota="anthropic",
         ),
         "google": Flavour(
             (429, "", "RESOURCE_EXHAUSTED"),
@@ -155,14 +154,6 @@ def quota_headers(vendor: str, left: tuple[int, int], has: tuple[int, int], seco
             "X-RateLimit-Remaining": str(left[0]),
             "X-RateLimit-Reset": str(int((time.time() + seconds) * 1000)),
         },
-        "anthropic": lambda: {
-            "anthropic-ratelimit-requests-limit": str(has[0]),
-            "anthropic-ratelimit-requests-remaining": str(left[0]),
-            "anthropic-ratelimit-requests-reset": _moment(seconds),
-            "anthropic-ratelimit-tokens-limit": str(has[1]),
-            "anthropic-ratelimit-tokens-remaining": str(left[1]),
-            "anthropic-ratelimit-tokens-reset": _moment(seconds),
-        },
         "none": dict,
     }
     return forms[FLAVOURS[vendor].quota]()
@@ -174,9 +165,3 @@ def _span(seconds: float) -> str:
         return f"{round(seconds * 1000)}ms"
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
-
-
-def _moment(seconds: float) -> str:
-    return (
-        (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    )

@@ -47,7 +47,7 @@ class QuotaHeaders:
 
 TOO_LONG = Said(
     frozenset({"context_length_exceeded", "string_above_max_length"}),
-    ("maximum context length", "context length exceeded", "prompt is too long"),
+    ("maximum context length", "context length exceeded", "prompt is too long", "exceeds the context window"),
 )
 FILTERED = Said(frozenset({"content_filter", "content_policy_violation"}))
 NO_MODEL = Said(frozenset({"model_not_found", "model_not_exist", "invalid_model"}))
