@@ -22,6 +22,7 @@ _SHORT_OF = MappingProxyType(
         errno.ETOOMANYREFS: "too many descriptors are under way between processes",
     }
 )
+_NO_THREAD = "can't start new thread"
 
 
 def shortage(error: BaseException | None) -> str | None:
@@ -32,6 +33,9 @@ def shortage(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, MemoryError):
             return _SHORT_OF[errno.ENOMEM]
+        # All that CPython says of a thread that it could not start, for want of memory or of a number.
+        if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+            return _SHORT_OF[errno.EAGAIN]
         # OpenSSL's numbers are its own.
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
             short = _SHORT_OF.get(error.errno or 0)

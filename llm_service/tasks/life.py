@@ -14,6 +14,7 @@ from llm_service.contract.envelope import Envelope
 from llm_service.contract.status import Success
 from llm_service.contract.task import Task
 from llm_service.errors import DeliveryRevoked, IdConflict, InvalidMessage, Poison, ServiceError
+from llm_service.resilience.shortage import MachineShort
 from llm_service.tasks.attempts import Attempts
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.ending import failed
@@ -31,6 +32,10 @@ from llm_service.tasks.window import (
     OnRetry,
     Repeat,
 )
+
+# A message is a megabyte at most, some times that as objects: whoever can't have it for a minute has no other work either.
+_READINGS = 60
+_READ_AGAIN_S = 1.0
 
 
 class TaskLife:
@@ -69,13 +74,7 @@ class TaskLife:
                 self._tools.observe(events.TaskReleased(ref, course.stage.name.lower()))
 
     async def _route(self, case: Case, envelope: Envelope) -> None:
-        try:
-            # What kills a process may be in its reading too.
-            task: Task | ServiceError | None = Poison() if case.delivery.is_poisoned else envelope.task()
-        except InvalidMessage as error:
-            task = error
-        except Exception as bug:
-            task = self._attempts.crashed(case, bug)
+        task = await self._read(case, envelope)
         if task is None:
             await self._tools.settler.settle(case.delivery, Outcome())
             self._tools.observe(events.MessageSkipped(*case.delivery.place))
@@ -91,6 +90,21 @@ class TaskLife:
                 came_back = events.TaskCameBack(case.ref, case.delivery.attempt, case.delivery.round)
                 self._tools.observe(came_back)
             await self._once(case, task, envelope.digest())
+
+    async def _read(self, case: Case, envelope: Envelope) -> Task | ServiceError | None:
+        """What the message asks for. A machine that is short of memory reads it again: no task fails for that at once."""
+        for _ in range(_READINGS):
+            try:
+                # What kills a process may be in its reading too.
+                return Poison() if case.delivery.is_poisoned else envelope.task()
+            except InvalidMessage as error:
+                return error
+            except Exception as bug:
+                crash = self._attempts.crashed(case, bug)
+            if not isinstance(crash, MachineShort):
+                break
+            await self._tools.clock.sleep(_READ_AGAIN_S)
+        return crash
 
     # --- repeats --------------------------------------------------------------------------------
 

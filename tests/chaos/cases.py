@@ -143,6 +143,12 @@ class Generator:
         message = self._message(task_id, {"text": text})
         return Case(task_id, KILLS, (message,), "4", "poison", letter=True)
 
+    def large(self) -> Case:
+        """As large as a message may be by default: a worker needs some megabytes more to read it and to ask."""
+        task_id = self._id()
+        text = self._text(task_id) + " " + "предмет договора; " * 10_000
+        return Case(task_id, "large", (self._message(task_id, {"text": text}),), "3")
+
     def _verdict_error(self) -> Case:
         task_id = self._id()
         answer = {"Статус": "Ошибка", "Причина": f"нет подписи {task_id[:8]}", "nonce": "{nonce}"}

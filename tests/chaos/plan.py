@@ -38,6 +38,9 @@ FAULTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+NO_MEMORY = "no more memory"
+"""What is noted of F28 where a process gets no byte more than it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -10,6 +10,7 @@ from statistics import median
 
 from tests.chaos.checker.book import Book, place_of
 from tests.chaos.checker.finding import Finding
+from tests.chaos.plan import NO_MEMORY
 from tests.chaos.recording import Fault, Life, Lying
 
 # After a fault heals the first terminal event comes within this, and after a kill within the session besides.
@@ -101,6 +102,8 @@ def drain(book: Book) -> Finding:
             codes["fenced when the broker had stood still"] += 1
         elif not stops and life.code == _UNAVAILABLE and _was_away(book, life):
             codes["could not start while a dependency was away"] += 1
+        elif _had_no_memory(book, life):
+            codes["ended for want of memory"] += 1
         elif not stops:
             finding.blame(
                 f"{life.worker} ended by itself with {life.code} after {life.ended - life.began:.1f} s"
@@ -138,6 +141,16 @@ def _ended_at_start(life: Life) -> bool:
 def _stood_still(book: Book, life: Life) -> bool:
     return any(
         fault.fault in _STANDS_STILL and fault.at <= life.ended <= fault.healed_at + _UNTIL_TOLD_S
+        for fault in book.faults
+    )
+
+
+def _had_no_memory(book: Book, life: Life) -> bool:
+    """Whoever gets none may end, by its own word or that of a library that needs it; an orchestrator starts it again."""
+    return any(
+        fault.what == NO_MEMORY
+        and fault.worker == life.worker
+        and fault.at <= life.ended <= fault.healed_at + 5.0
         for fault in book.faults
     )
 

@@ -12,6 +12,7 @@ import psutil
 
 from tests.chaos.cases import Generator
 from tests.chaos.crew import Member
+from tests.chaos.plan import NO_MEMORY
 from tests.chaos.scene import LOOK_S, Scene
 from tests.chaos.schedule import Strike
 from tests.chaos.stage import DRAIN_S
@@ -22,6 +23,8 @@ _FEW_DESCRIPTORS = 64
 _STARVED_S = 6.0
 # Twelve deaths, each of a process that has started, joined and read what is committed.
 _POISON_WITHIN_S = 180.0
+# For all workers: each gets its share.
+_LARGE = 24
 _GUESTS_FOR_S = 20.0
 # What a stop may take beyond its drain: closing producers, pools and files.
 STOP_S = DRAIN_S + 10.0
@@ -135,10 +138,10 @@ async def starve(scene: Scene, strike: Strike) -> None:
                 _FEW_DESCRIPTORS,
             )
         else:
-            what, limit = "no more memory", resource.RLIMIT_AS
-            most = psutil.Process(member.process.pid).memory_info().vms
+            what, limit = NO_MEMORY, resource.RLIMIT_DATA
+            most = psutil.Process(member.process.pid).memory_info().data
         async with scene.lasting("F28", what, member.worker_id):
-            await _limited(member, limit, most)
+            await asyncio.gather(_limited(member, limit, most), _enlarge(scene, strike, limit))
 
 
 async def _limited(member: Member, limit: int, most: int) -> None:
@@ -150,3 +153,10 @@ async def _limited(member: Member, limit: int, most: int) -> None:
     await asyncio.sleep(_STARVED_S)
     if process.poll() is None:
         resource.prlimit(process.pid, limit, before)
+
+
+async def _enlarge(scene: Scene, strike: Strike, limit: int) -> None:
+    """What is too large for what a process has left: one at work has megabytes of it before it asks for more."""
+    generator = Generator(scene.load, random.Random(strike.seed))
+    for _ in range(_LARGE if limit == resource.RLIMIT_DATA else 0):
+        await scene.send(generator.large())

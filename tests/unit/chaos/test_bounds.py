@@ -162,3 +162,14 @@ def test_an_innocent_task_that_ends_as_poison_is_caught(tmp_path: Path) -> None:
     recording.sent[1] = message
     found = {one.name for one in judge(Book(recording.write(tmp_path / "run"))) if not one.holds}
     assert {"I1", "I9"} <= found
+
+
+# --- F28 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("what", "is_blamed"), [("no more memory", False), ("64 file descriptors", True)])
+def test_who_gets_no_more_memory_may_end(what: str, is_blamed: bool, tmp_path: Path) -> None:
+    recording = long_lived()
+    recording.faults.append(Fault("F28", what, CALM, CALM + 6.0, OTHER))
+    recording.lives.append(Life(OTHER, "w2", BEGAN - 100, CALM + 3.0, 70))
+    assert finding(recording, tmp_path / "run", "I10")["holds"] != is_blamed

@@ -22,6 +22,7 @@ from llm_service.resilience.shortage import shortage
         OSError(errno.EDQUOT, ""),
         BlockingIOError(errno.EAGAIN, "fork"),
         MemoryError(),
+        RuntimeError("can't start new thread"),
     ],
 )
 def test_it_is_found_also_where_a_library_wrapped_it(error: Exception) -> None:

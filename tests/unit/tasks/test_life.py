@@ -9,6 +9,7 @@ import pytest
 
 from llm_service import events
 from llm_service.contract.envelope import Envelope
+from llm_service.contract.task import Task
 from llm_service.errors import (
     DeliveryRevoked,
     MessageTooLarge,
@@ -106,6 +107,27 @@ async def test_a_message_that_breaks_the_parser_itself_is_not_in_the_way_of_othe
     assert code(outcome) == "internal_error"
     assert outcome.dead_letter is not None
     assert bench.settler.released == []
+
+
+@pytest.mark.parametrize(("short_for", "ends"), [(3, "success"), (1000, "provider_unavailable")])
+async def test_a_message_that_no_memory_is_left_for_is_read_again_for_a_while(
+    short_for: int, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, tries = Envelope.task, 0
+
+    def short(envelope: Envelope) -> Task | None:
+        nonlocal tries
+        tries += 1
+        if tries <= short_for:
+            raise MemoryError
+        return reading(envelope)
+
+    bench = Bench()
+    monkeypatch.setattr(Envelope, "task", short)
+    await bench.live(bench.delivery())
+    assert [code(outcome) for outcome in bench.settler.outcomes] == [ends]
+    assert tries == min(short_for + 1, 60)
+    bench.assert_at_rest()
 
 
 async def test_a_bug_while_a_success_is_written_does_not_lose_the_task(
