@@ -46,6 +46,7 @@ def _load(setup: frames.Setup, line: _Line) -> Workshop:
         setup.threads,
         setup.gpu_layers,
         setup.cache_type,
+        setup.repeatable,
     )
     weights = Weights(setup.path, setup.gpu_layers, lambda: line.beat(Beat()))
     form = ChatForm(weights.template, weights.ends, lambda: secrets.token_hex(16), lambda: datetime.now(UTC))

@@ -33,6 +33,7 @@ class Setup:
     cache_type: str
     max_tokens: int
     """Of an answer whose command does not say."""
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

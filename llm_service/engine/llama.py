@@ -15,15 +15,16 @@ from typing import Any
 import llama_cpp.llama_cpp as c
 
 from llm_service.engine.llama_chooser import LlamaChooser
+from llm_service.engine.repeatable import ROWS, in_company
 from llm_service.engine.sampling import Sampling
 from llm_service.engine.step import Chooser, Feed, NoRoomError
 
 _LOG_ERROR = 4
 _ALL_LAYERS = 1_000_000
-# By the names of ggml's types. 32 bits halve what the cache holds; with them the answers of a batch differ from those
-# one at a time by the order of summing alone (5e-6 of a logit; with 16 bits 5e-4, measured at a vocabulary of 32,000).
+# By the names of ggml's types.
 CACHE_TYPES = {"f32": c.GGML_TYPE_F32, "f16": c.GGML_TYPE_F16}
-# On processors it sums in 16 bits: ten times the noise between a batch and one at a time, and no faster there.
+# Of include/llama.h. Without flash attention each answer pays for the cells of all: 16 answers of 200 tokens took 79 ms of
+# processor time a step, and 52 with it. It works in 16 bits: a cache of 32 would be turned into them at every step.
 _NO_FLASH, _AUTO_FLASH = 0, -1
 # Of llama_decode, by include/llama.h.
 _NO_SLOT = 1
@@ -50,6 +51,9 @@ class LoadOptions:
     """-1: all."""
     cache_type: str = "f16"
     """A key of ``CACHE_TYPES``."""
+    repeatable: bool = False
+    """Whether an answer is the same, bit by bit, whatever else is in the batch (``repeatable.py``); by flash attention
+    only, which takes the cells of an answer one after the other, wherever they lie."""
 
 
 class Log:
@@ -162,8 +166,7 @@ def new_context(weights: Weights, options: LoadOptions, **more: object) -> Any:
     params.n_threads = params.n_threads_batch = options.threads
     params.no_perf = True
     params.type_k = params.type_v = CACHE_TYPES[options.cache_type]
-    is_on_gpu = options.gpu_layers != 0 and c.llama_supports_gpu_offload()
-    params.flash_attn_type = _AUTO_FLASH if is_on_gpu else _NO_FLASH
+    params.flash_attn_type = _NO_FLASH if options.cache_type == "f32" else _AUTO_FLASH
     # One cache for all: what one answer leaves free another may use, and common beginnings lie in it once.
     params.kv_unified = True
     # Without it a model with a sliding window forgets what a later prompt could have begun with.
@@ -182,18 +185,24 @@ class LlamaModel:
     def __init__(self, weights: Weights, options: LoadOptions) -> None:
         self._weights = weights
         self._options = options
-        self._context = new_context(weights, options)
+        # Room for the row that keeps another company.
+        spare = 1 if options.repeatable else 0
+        sizes = {"n_batch": options.batch_tokens + spare, "n_seq_max": options.sequences + spare}
+        if options.repeatable:
+            sizes["n_ubatch"] = ROWS
+        self._context = new_context(weights, options, **sizes)
         self._memory = c.llama_get_memory(self._context)
-        self._batch = c.llama_batch_init(options.batch_tokens, 0, 1)
-        self.cells = int(c.llama_n_ctx(self._context))
+        self._batch = c.llama_batch_init(options.batch_tokens + spare, 0, 1)
+        self.cells = int(c.llama_n_ctx(self._context)) - spare
         self.sequences = options.sequences
         self.batch_tokens = options.batch_tokens
         self.is_divisible = weights.is_divisible
 
     def feed(self, batch: Sequence[Feed]) -> None:
+        rows = in_company(batch, self.sequences) if self._options.repeatable else batch
         native = self._batch
-        native.n_tokens = len(batch)
-        for row, feed in enumerate(batch):
+        native.n_tokens = len(rows)
+        for row, feed in enumerate(rows):
             native.token[row] = feed.token
             native.pos[row] = feed.position
             native.n_seq_id[row] = 1
@@ -204,6 +213,8 @@ class LlamaModel:
             raise NoRoomError
         if result != 0:
             raise DecodeError(f"llama_decode: {result}; {self._weights.log_errors}")
+        if len(rows) > len(batch):
+            self.trim(self.sequences, 0)
 
     def chooser(self, sampling: Sampling, grammar: str | None) -> Chooser:
         return LlamaChooser(self._weights.vocabulary, self._context, self._weights.size, sampling, grammar)

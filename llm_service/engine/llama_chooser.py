@@ -166,5 +166,5 @@ def _logit_bias(size: int, wanted: dict[str, float]) -> Any:
         raise UnusableError("logit_bias is by number of token.") from None
     if any(not 0 <= token < size for token, _ in pairs):
         raise UnusableError(f"logit_bias names a token outside the vocabulary of {size}.")
-    native = (c.llama_logit_bias * len(pairs))(*pairs)
+    native = (c.llama_logit_bias * len(pairs))(*(c.llama_logit_bias(token, bias) for token, bias in pairs))
     return c.llama_sampler_init_logit_bias(size, len(pairs), native)

@@ -20,16 +20,12 @@ def memory_for_models() -> int:
 
 
 def threads_for_models() -> int:
-    """All cores but one, which the service keeps.
-
-    Threads that compute wait for each other by spinning: as many as there are cores, and one that the system holds
-    back stops them all. Measured with two on two cores under load: ten times slower.
-    """
+    """All cores: the engine's process is nicer than the service, and its threads sleep while they wait."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, period = _first_number(_CPU_MAX), _number_at(_CPU_MAX, 1)
     if quota is not None and period:
         cores = min(cores, max(1, quota // period))
-    return max(1, cores - 1)
+    return cores
 
 
 def _first_number(path: Path) -> int | None:

@@ -27,7 +27,7 @@ _MAIN = "llm_service.engine.child"
 # Threads that compute wait for each other hundreds of times a step. By default they spin: one that the system holds
 # back stops the others at their full cost, and two threads on two busy cores wrote 14 tokens a second where sleeping
 # ones wrote 99 (16 answers: 93 and 303).
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
+ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 # Before its model is there it says little: libraries load, gigabytes are read and buffers of gigabytes made, on a machine
 # that may be busy with three others.
 _START_SILENCE_S = 120.0
@@ -61,7 +61,7 @@ class EngineProcess:
 
         Raises EngineUnloadable, EngineGone, OSError.
         """
-        process = cls(await start(_MAIN, frames.pack_setup(setup), _ENVIRONMENT), silence_s)
+        process = cls(await start(_MAIN, frames.pack_setup(setup), ENVIRONMENT), silence_s)
         try:
             await process._greet()
         except BaseException:

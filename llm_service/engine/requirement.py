@@ -73,8 +73,9 @@ def requirement(
     cache = (
         header.number("block_count") * kv_heads * (key + value) * context_tokens * _CACHE_BYTES[cache_type]
     )
-    # The scores of a batch over the whole context in one layer, its widest intermediate results, and the logits.
-    scores = heads * batch_tokens * context_tokens * 4
+    # Of a batch over the whole context in one layer: who may look at what in numbers of 32 and of 16 bits or, without
+    # flash attention (llama.py), all scores. Then its widest intermediate results, and the logits.
+    scores = batch_tokens * context_tokens * (6 if cache_type == "f16" else 4 * heads)
     inner = max(header.number("feed_forward_length"), width) * batch_tokens * 4 * 4
     logits = header.vocabulary * batch_tokens * 4
     weights = sum(file.stat().st_size for file in files)

@@ -42,6 +42,7 @@ class ShelfPolicy:
     max_tokens: int
     idle_s: float
     silence_s: float
+    repeatable: bool = False
 
 
 @dataclass(slots=True)
@@ -186,4 +187,5 @@ class Shelf:
             policy.gpu_layers,
             policy.cache_type,
             policy.max_tokens,
+            policy.repeatable,
         )

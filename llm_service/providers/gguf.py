@@ -82,6 +82,7 @@ def _policy(options: Mapping[str, object]) -> ShelfPolicy:
         max_tokens=int(number(options, "max_tokens")),
         idle_s=number(options, "idle_seconds"),
         silence_s=number(options, "silence_seconds"),
+        repeatable=bool(options.get("repeatable")),
     )
 
 

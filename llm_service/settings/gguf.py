@@ -72,7 +72,7 @@ class GgufSettings(LimitedSettings):
         validation_alias="GGUF_THREADS",
         ge=1,
         le=1_024,
-        description="Threads that compute, per model; unset: the cores less one. As many as cores are slower under load.",
+        description="Threads that compute, per model; unset: as many as there are cores.",
     )
     gpu_layers: int = Field(
         default=-1,
@@ -84,8 +84,15 @@ class GgufSettings(LimitedSettings):
     cache_type: Literal["f16", "f32"] = Field(
         default="f16",
         validation_alias="GGUF_CACHE_TYPE",
-        description="Numbers in the cache. f32 takes twice the memory, and an answer's text then depends a hundred times "
-        "less on what else is in the batch.",
+        description="Numbers in the cache. f32 takes twice the memory and more time; with weights of f32 too, an answer's "
+        "text hardly depends on what else is in the batch.",
+    )
+    repeatable: bool = Field(
+        # One answer alone is computed as two, and long prompts take another attention: see docs/engine.md.
+        default=False,
+        validation_alias="GGUF_REPEATABLE",
+        description="An answer at temperature 0 or with a seed does not depend on what else is in the batch. One alone "
+        "then takes up to twice its time, prompts of thousands of tokens too.",
     )
     idle_seconds: float = Field(
         default=600.0,
@@ -114,3 +121,5 @@ class GgufSettings(LimitedSettings):
             yield Problem(("GGUF_MODEL",), "required by GGUF_FOLDER")
         if "model" in given and self.folder is None and "folder" not in wrong:
             yield Problem(("GGUF_FOLDER",), "required by GGUF_MODEL")
+        if self.repeatable and self.cache_type != "f16":
+            yield Problem(("GGUF_REPEATABLE", "GGUF_CACHE_TYPE"), "repeatable answers need a cache of f16")

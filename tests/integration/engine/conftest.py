@@ -19,11 +19,13 @@ from tests.standins.random_model import Shape, write
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, llama_library: None) -> Path:
-    """A folder with ``small`` and ``wide``, whose vocabulary has 32,000 tokens."""
+    """A folder with ``small``, and ``wide`` and ``half`` with 32,000 tokens, the last in numbers of 16 bits."""
     folder = tmp_path_factory.mktemp("models")
     write(folder / "small.gguf", Shape(width=64, layers=2, heads=4, kv_heads=2, inner=96))
     wide = Shape(width=64, layers=2, heads=4, kv_heads=2, inner=96, vocabulary=32_000, seed=2)
     write(folder / "wide.gguf", wide)
+    half = Shape(width=128, layers=4, heads=2, kv_heads=2, inner=192, vocabulary=32_000, is_half=True, seed=3)
+    write(folder / "half.gguf", half)
     return folder
 
 

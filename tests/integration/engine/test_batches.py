@@ -15,6 +15,7 @@ from llm_service.engine.batching import Batch
 from llm_service.engine.grammar.converter import to_grammar
 from llm_service.engine.order import Ended, Ending, Order, Piece, Refusal, Refused
 from llm_service.engine.sampling import Sampling
+from llm_service.engine.step import Feed
 
 SCHEMAS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "schemas" / "schemas.json").read_text("utf-8")
@@ -74,6 +75,40 @@ def test_greedy_output_of_a_batch_is_that_of_one_at_a_time(models: Path, name: s
     together.run()
     assert together.texts == alone.texts
     assert len(set(together.texts.values())) > 10
+
+
+def test_greedy_output_is_that_of_one_at_a_time_with_weights_of_16_bits(models: Path) -> None:
+    """To the last bit: each rounding to 16 bits would make another answer of any difference sooner or later."""
+    path = models / "half.gguf"
+    wanted: dict[str, Any] = {"cache_type": "f16", "repeatable": True}
+    together, alone = Desk(path, **wanted), Desk(path, sequences=1, **wanted)
+    long = tuple(prompts(1, 32_000)[0]) * 4
+    for number, prompt in enumerate((long, *prompts(15, 32_000))):
+        together.batch.submit(Order(str(number), prompt, 48, GREEDY))
+        alone.batch.submit(Order(str(number), prompt, 48, GREEDY))
+        alone.run()
+    together.run()
+    assert together.texts == alone.texts
+    assert len(set(together.texts.values())) > 10
+
+
+def test_logits_are_those_of_one_at_a_time_to_the_last_bit(models: Path) -> None:
+    wanted: dict[str, Any] = {"cache_type": "f16", "repeatable": True}
+    together, alone = (Desk(models / "half.gguf", **wanted).model for _ in range(2))
+    first = [Feed(300 + place, place, 0, place == 69) for place in range(70)]
+    others = [Feed(900 + place, place, sequence, place == 8) for sequence in (1, 2) for place in range(9)]
+    for rows, company in ((first, others), ([Feed(500, 70, 0, True)], [Feed(501, 9, 1, True)])):
+        alone.feed(rows)
+        together.feed([*company, *rows])
+        found = [logits(alone, len(rows) - 1), logits(together, len(company) + len(rows) - 1)]
+        assert found[0] == found[1]
+
+
+def logits(model: Any, row: int) -> bytes:
+    chooser = model.chooser(GREEDY, None)
+    found: bytes = chooser._logits(row).tobytes()
+    chooser.close()
+    return found
 
 
 def test_a_seed_gives_the_same_answer_whatever_else_is_in_the_batch(models: Path) -> None:

@@ -100,7 +100,7 @@ async def test_a_schema_is_kept_by_random_weights(provider: Provider) -> None:
             "one of them",
         ),
         (CompletionRequest((Message("user", "word " * 3_000),)), ContextTooLong, "2048"),
-        (CompletionRequest(QUESTION, model="other"), ModelNotFound, "small, wide"),
+        (CompletionRequest(QUESTION, model="other"), ModelNotFound, "half, small, wide"),
     ],
 )
 async def test_what_can_not_be_is_refused_with_its_reason(
@@ -112,7 +112,7 @@ async def test_what_can_not_be_is_refused_with_its_reason(
 
 async def test_its_health_is_that_of_its_model_s_file(provider: Provider, models: Path) -> None:
     await provider.health()
-    assert await provider.models() == ["small", "wide"]
+    assert await provider.models() == ["half", "small", "wide"]
     absent: Provider = create(context_of(GgufSettings(folder=models, model="absent")))
     with pytest.raises(ModelNotFound):
         await absent.health()
