@@ -25,9 +25,6 @@ class ServiceError(Exception):
         return str(self.args[0])
 
 
-# --- starting -------------------------------------------------------------------------------------
-
-
 class SettingsInvalid(ServiceError):
     """The settings are wrong; the message names each one, what was expected and where it came from."""
 
@@ -45,9 +42,6 @@ class DependencyUnavailable(ServiceError):
 
     code = "dependency_unavailable"
     retryable = True
-
-
-# --- what comes in --------------------------------------------------------------------------------
 
 
 class InvalidMessage(ServiceError):
@@ -213,9 +207,8 @@ class ResultTooLarge(ServiceError):
 class ProviderError(ServiceError):
     """The provider could not answer.
 
-    ``spent`` says whether the call may have cost something at the provider: only spent calls count
-    against LLM_MAX_RETRIES, an outage is waited for within the task's deadline. ``trips`` says
-    whether the failure counts for the circuit breaker.
+    Calls that ``spent`` something, perhaps, count against LLM_MAX_RETRIES; an outage is waited for until the deadline.
+    What ``trips`` counts for the circuit breaker.
     """
 
     code = "provider_error"
@@ -319,6 +312,13 @@ class ContextTooLong(ProviderError):
 
     code = "context_too_long"
     spent = False
+
+
+class TaskTooCostly(ProviderError):
+    """The task needs more than one task may use here (TASK_MAX_TOKENS, TASK_MAX_COST_USD)."""
+
+    code = "task_too_costly"
+    tokens_used: int | None = None
 
 
 class ContentFiltered(ProviderError):

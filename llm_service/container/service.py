@@ -44,6 +44,7 @@ from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
+from llm_service.tasks.allowance import TaskLimits
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife
@@ -242,6 +243,7 @@ class Service:
             room=self.room,
             clock=self.clock,
             observe=self.observe,
+            limits=TaskLimits(self.settings.worker.task_max_tokens, self.settings.worker.task_max_cost),
         )
 
     def _round_policy(self, facts: TopicFacts) -> RoundPolicy | None:

@@ -26,7 +26,7 @@ from llm_service.providers.ability import refuse_unable
 from llm_service.providers.load import left_by, tokens_of
 from llm_service.providers.prices import PriceList
 from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
-from llm_service.providers.reading import Pace, paced, whole
+from llm_service.providers.reading import Pace, paced, whole, within
 from llm_service.resilience.breaker import CLOSED, Breaker, BreakerPolicy
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit, is_cancelled
@@ -126,6 +126,10 @@ class Guard:
     def rate_factor(self) -> float:
         """How much of its minute's limits the slowest model uses: 1 unless "too much" was said lately."""
         return self._rates.factor
+
+    @property
+    def prices(self) -> PriceList:
+        return self._policy.prices
 
     async def wait_ready(self, deadline: Deadline) -> None:
         """Return when the breaker lets calls through.
@@ -296,8 +300,9 @@ class Guard:
         """Read as a stream where that is possible: a long answer shows all the time that it is being written."""
         if not self.provider.capabilities.streaming:
             return await self.provider.complete(request)
-        stream = paced(self.provider.stream(request), self.provider.name, self._policy.pace, self._clock)
-        return await whole(stream, self.provider.name)
+        name = self.provider.name
+        stream = within(self.provider.stream(request), name, request.most_answer_tokens)
+        return await whole(paced(stream, name, self._policy.pace, self._clock), name)
 
     def _learn(self, error: ProviderError, entry: Pass) -> None:
         if error.trips:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from llm_service.errors import SettingsInvalid
-from llm_service.providers.protocol import Completion, Usage
+from llm_service.providers.protocol import Completion, FinishReason, Usage
 from llm_service.resilience.clock import Clock
 
 DOLLAR = "USD"
@@ -85,6 +85,11 @@ class PriceList:
         rate = None if row is None else self.rate(row.currency)
         cost = row.of(completion.usage) if row is not None else None
         return completion if cost is None or rate is None else replace(completion, cost=cost * rate)
+
+    def estimate(self, model: str, prompt_tokens: int, answer_tokens: int) -> float | None:
+        """US dollars for a call of so many tokens; None where the table does not say."""
+        usage = Usage(prompt_tokens, answer_tokens)
+        return self.priced(Completion("", FinishReason.STOP, model, usage), model).cost
 
     def rate(self, currency: str) -> float | None:
         """Dollars for one unit; None where nobody said."""

@@ -81,6 +81,8 @@ class CompletionRequest:
     grammar: str | None = None
     nonce: str = ""
     """Random text that delimits documents inlined into a message, so that a document can't fake its end."""
+    most_answer_tokens: int | None = None
+    """An answer that is surely longer is given up while it is written: more is not to be spent on the task."""
 
 
 @dataclass(frozen=True, slots=True)

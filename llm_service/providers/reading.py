@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from llm_service.errors import ProviderStreamCut, ProviderTimeout
+from llm_service.errors import ProviderStreamCut, ProviderTimeout, TaskTooCostly
 from llm_service.providers.protocol import Completion, Delta, StreamPart
 from llm_service.resilience.clock import Clock
 
 CHARS_A_TOKEN = 4
 """Of English; a token of Russian has 2 to 3. A piece counts as one token at least, as Ollama and most clouds send them."""
+MOST_BYTES_A_TOKEN = 6
+"""Of UTF-8, over a whole answer: English has 4 to 5, Russian as much. No answer within its limit is taken for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,23 @@ async def whole(stream: AsyncGenerator[StreamPart, None], provider: str) -> Comp
             if isinstance(part, Completion):
                 return part
     raise ProviderStreamCut(f"{provider}'s answer ended without its end marker.")
+
+
+async def within(
+    stream: AsyncGenerator[StreamPart, None], provider: str, most_tokens: int | None
+) -> AsyncGenerator[StreamPart, None]:
+    """The same stream. Raises TaskTooCostly as soon as the answer is surely longer than that."""
+    size = 0
+    async with aclosing(stream):
+        async for part in stream:
+            if isinstance(part, Delta) and most_tokens is not None:
+                size += len(part.text.encode("utf-8", "replace"))
+                if size > most_tokens * MOST_BYTES_A_TOKEN:
+                    raise TaskTooCostly(
+                        f"{provider} had written more than the {most_tokens} tokens that were left to the task "
+                        "(TASK_MAX_TOKENS), and its answer was given up. Ask for a shorter one by max_tokens."
+                    )
+            yield part
 
 
 async def paced(

@@ -23,6 +23,8 @@ _UNITS = {
     "_mb": "megabytes",
     "_chars": "characters",
     "num_ctx_max": "tokens",
+    "max_tokens": "tokens",
+    "max_cost": "US dollars",
 }
 
 

@@ -113,6 +113,23 @@ class WorkerSettings(Group):
         "that name no provider.",
         json_schema_extra={"expected": "providers by name, or provider=model, with commas between them"},
     )
+    task_max_tokens: int | None = Field(
+        default=None,
+        validation_alias="TASK_MAX_TOKENS",
+        ge=100,
+        le=100_000_000,
+        description="Tokens that one task may use, prompts and answers of all its calls together. What would need more by "
+        "the estimate is refused before the call; an answer that grows beyond is given up; documents go as texts, which can "
+        "be counted, and never as files. Unset: no limit.",
+    )
+    task_max_cost: float | None = Field(
+        default=None,
+        validation_alias="TASK_MAX_COST_USD",
+        ge=0.0001,
+        le=100_000,
+        description="US dollars that one task may cost, all its calls together. What would cost more by the table of prices "
+        "is refused before the call; where no price is known, nobody is asked again after so much. Unset: no limit.",
+    )
     priority_aging_s: float = Field(
         default=30.0,
         validation_alias="WORKER_PRIORITY_AGING_SECONDS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_service import events
 from llm_service.contract.status import Failure, Status, Success
-from llm_service.errors import AnswerError, IdConflict, ServiceError
+from llm_service.errors import AnswerError, IdConflict, ServiceError, TaskTooCostly
 from llm_service.tasks.course import Course
 from llm_service.tasks.outcome import Decided
 from llm_service.tasks.plan import Plan
@@ -40,7 +40,7 @@ def failed(
         message=error.message,
         retryable=error.retryable,
         provider=tried[-1].provider if tried else provider,
-        tokens_used=error.tokens_used if isinstance(error, AnswerError) else None,
+        tokens_used=error.tokens_used if isinstance(error, AnswerError | TaskTooCostly) else None,
         processing_time_ms=elapsed_ms,
         tried=tuple(tried),
         altered=course.altered if course is not None else (),

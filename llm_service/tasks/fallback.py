@@ -14,8 +14,10 @@ from llm_service.errors import (
     ProviderError,
     RequestRejected,
     ServiceError,
+    TaskTooCostly,
 )
 from llm_service.resilience.deadline import Deadline
+from llm_service.tasks.allowance import Allowance
 from llm_service.tasks.cutting import Pause
 from llm_service.tasks.plan import Choice, Plan
 from llm_service.tasks.tools import Case, Tools
@@ -43,6 +45,7 @@ class Fallback:
         self._task = task
         self._plan = plan
         self._deadline = deadline
+        self._allowance = Allowance(tools.limits)
 
     @property
     def all_away(self) -> bool:
@@ -92,9 +95,15 @@ class Fallback:
 
     async def _asked(self, plan: Plan, deadline: Deadline, pause: Pause, *, hurried: bool) -> Answer:
         case = self._case
-        course = case.course
         return await self._tools.work.do(
-            self._task, case.ref, plan, deadline, pause, course.spend, course.tell, hurried=hurried
+            self._task,
+            case.ref,
+            plan,
+            deadline,
+            pause,
+            case.course,
+            self._allowance,
+            hurried=hurried,
         )
 
     def _share(self, has_next: bool) -> Deadline:  # noqa: FBT001 - one caller
@@ -121,9 +130,9 @@ class Fallback:
 def moves_on(error: ServiceError, *, is_first: bool) -> bool:
     """Whether the next provider is asked after this error.
 
-    A content filter's word is final. So is the refusal of the task itself, where the first provider says it; a later
-    one may only be another than the task was made for.
+    A content filter's word is final, and what a task may use it may use with all of them together. So is the refusal of
+    the task itself, where the first provider says it; a later one may only be another than the task was made for.
     """
-    if isinstance(error, ContentFiltered):
+    if isinstance(error, ContentFiltered | TaskTooCostly):
         return False
     return not (is_first and isinstance(error, _OWN_FAULT))

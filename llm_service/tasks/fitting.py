@@ -29,7 +29,7 @@ def judge(request: CompletionRequest, context_tokens: int | None) -> None:
     """Raises ContextExceeded with both numbers when even a low estimate does not fit; nothing has been spent then."""
     if context_tokens is None:
         return
-    needed = _needed(request)
+    needed = sum(estimate(request))
     if needed > context_tokens:
         raise ContextExceeded(
             f"The prompt, its documents and the answer need about {needed} tokens, and there is a context of "
@@ -66,7 +66,8 @@ def cut(documents: Sequence[Document], share: float) -> tuple[Document, ...]:
     )
 
 
-def _needed(request: CompletionRequest) -> int:
+def estimate(request: CompletionRequest) -> tuple[int, int]:
+    """Tokens of the prompt with its documents, and of the answer."""
     said = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
     size = said + _text_bytes(request.documents)
     around = _AROUND_TOKENS * (len(request.messages) + len(request.documents))
@@ -74,7 +75,7 @@ def _needed(request: CompletionRequest) -> int:
         document.text is None and document.content_type.startswith("image/") for document in request.documents
     )
     answer = request.parameters.max_tokens or _ANSWER_TOKENS
-    return -(-size // _BYTES_A_TOKEN) + around + pictures * _PICTURE_TOKENS + answer
+    return -(-size // _BYTES_A_TOKEN) + around + pictures * _PICTURE_TOKENS, answer
 
 
 def _text_bytes(documents: Sequence[Document]) -> int:

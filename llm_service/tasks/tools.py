@@ -10,6 +10,7 @@ from llm_service.contract.envelope import Identity
 from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard
 from llm_service.resilience.clock import Clock
+from llm_service.tasks.allowance import TaskLimits
 from llm_service.tasks.course import Course
 from llm_service.tasks.outcome import Outcomes
 from llm_service.tasks.plan import PlanDefaults
@@ -40,6 +41,7 @@ class Tools:
     room: WaitingRoom
     clock: Clock
     observe: events.Observer
+    limits: TaskLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +29,9 @@ from llm_service.providers.protocol import (
 )
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline
-from llm_service.tasks.cutting import Complete, Cutting, Pause, Telling
+from llm_service.tasks.allowance import Allowance
+from llm_service.tasks.course import Course
+from llm_service.tasks.cutting import Complete, Cutting, Pause
 from llm_service.tasks.plan import Plan
 from llm_service.tasks.ports import Files
 from llm_service.tasks.reading import Desk, FetchRetries, Reading
@@ -69,22 +71,25 @@ class Work:
         plan: Plan,
         deadline: Deadline,
         pause: Pause,
-        spent: Callable[[], None] = lambda: None,
-        tell: Telling = lambda _: None,
+        course: Course,
+        allowance: Allowance,
         *,
-        hurried: bool = False,
+        hurried: bool,
     ) -> Answer:
         """Answer the task. Every wait for something outside happens inside ``pause()``, without a worker slot.
 
-        ``spent`` is called after each call of the provider that may have cost something; ``hurried`` says that
-        another provider would take the task. ``tell`` hears before each call what of the documents was altered for it.
+        ``course`` hears of each call of the provider that may have cost something, and before it what of the documents was
+        altered for it. ``allowance`` is what the task may use, this and its other calls together. ``hurried`` says that
+        another provider would take the task.
 
         Raises FileError, ProviderError, AnswerError, DeadlineExceeded.
         """
         guard = self._guards[plan.provider]
         able = guard.provider.capabilities
         async with AsyncExitStack() as stack:
-            reading = Reading(self._desk, ref, able, stack, pause)
+            # What a provider reads out of a file nobody can count beforehand.
+            takes = replace(able, upload_types=frozenset()) if allowance.counts else able
+            reading = Reading(self._desk, ref, takes, stack, pause)
             request = CompletionRequest(
                 messages=plan.messages,
                 documents=await reading.documents(task.files, plan.texts),
@@ -95,9 +100,10 @@ class Work:
                 nonce=f"{self._desk.rng.getrandbits(64):016x}",
             )
             with self._desk.stage(ref, "provider"):
-                call = partial(guard.complete, spent=spent, hurried=hurried)
+                call = partial(guard.complete, spent=course.spend, hurried=hurried)
+                priced = partial(guard.prices.estimate, plan.model or guard.provider.default_model)
                 cut_from = reading.as_texts if task.truncate else None
-                cutting = Cutting(call, able.context_tokens, cut_from, tell)
+                cutting = Cutting(allowance.around(call, priced), able.context_tokens, cut_from, course.tell)
                 return await self._ask(cutting.complete, request, plan, deadline, pause)
 
     async def _ask(

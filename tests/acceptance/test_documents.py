@@ -26,6 +26,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONTEXT = 8_192
 ANSWER = 100
+TASK_TOKENS = 25_000
+PRICES = """
+[[price]]
+provider = "openai"
+model = "large"
+input = 100
+output = 100
+cached = 50
+date = 2026-11-21
+"""
 PLACE = "55.7558N 37.6173E"
 BOTH = pytest.mark.parametrize("provider", ["openai", "ollama"])
 
@@ -52,7 +62,9 @@ def server(stage: Stage) -> Iterator[StandinProcess]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(stage: Stage, cloud: OpenAIProcess, server: StandinProcess) -> AsyncIterator[Scene]:
-    """A worker whose models see little at once."""
+    """A worker whose models see little at once, and one of them is dear."""
+    prices = stage.folder / "prices.toml"
+    prices.write_text(PRICES, "utf-8")
     settings = {
         "LLM_PROVIDER": "openai",
         "OPENAI_API_KEY": cloud.key,
@@ -62,6 +74,9 @@ async def scene(stage: Stage, cloud: OpenAIProcess, server: StandinProcess) -> A
         "OLLAMA_BASE_URL": server.base_url,
         "OLLAMA_MODEL": "tiny",
         "OLLAMA_NUM_CTX_MAX": str(CONTEXT),
+        "TASK_MAX_TOKENS": str(TASK_TOKENS),
+        "TASK_MAX_COST_USD": "0.05",
+        "LLM_PRICES_FILE": str(prices),
         # No trained data: what is in a picture is not read here.
         "OCR_DATA_FOLDER": str(stage.folder),
     }
@@ -180,6 +195,51 @@ async def test_a_server_that_counts_more_than_was_estimated_is_asked_with_less(
     refused, answered = chats.of("openai", task_id)
     assert (refused.status, answered.status) == (400, 200)
     assert len(text) * 0.4 < ended.body["altered"]["cut_chars"] < len(text) * 0.6
+
+
+# --- what is too much for one task -----------------------------------------------------------------
+
+
+async def test_what_needs_more_than_a_task_may_use_is_refused_and_nobody_is_asked(
+    scene: Scene, chats: Chats
+) -> None:
+    """The same limit whoever is asked, also where the context is no limit."""
+    task_id = new_id()
+    path = scene.stage.put(f"{task_id}/Том.txt", (mark(task_id) + " Пункт." * 7_000).encode())
+    failed = await scene.fails(task_of(path, "gigachat", truncate=True), task_id=task_id)
+    assert failed.code == "task_too_costly"
+    needed, limit = map(int, re.findall(r"\d{4,}", failed.message))
+    assert needed > limit == TASK_TOKENS
+    assert scene.calls(task_id) == []
+    assert (await scene.letter(task_id)).header("dlq_reason") == "task_too_costly"
+
+
+async def test_what_would_cost_more_than_a_task_may_is_refused_by_the_table_of_prices(
+    scene: Scene, chats: Chats
+) -> None:
+    task_id, other = new_id(), new_id()
+    dear = {"prompt": mark(task_id), "text": "Пункт.", "model": "large", "provider": "openai"}
+    failed = await scene.fails({**dear, "parameters": {"max_tokens": 1_000}}, task_id=task_id)
+    assert failed.code == "task_too_costly"
+    assert "would cost about 0.1" in failed.message
+    assert "may cost 0.05 here" in failed.message
+    assert chats.of("openai", task_id) == []
+    ended = await scene.run({**dear, "prompt": mark(other), "parameters": {"max_tokens": 10}}, task_id=other)
+    assert ended.status == "3", ended.value
+    assert 0 < ended.body["cost"] < 0.05
+
+
+async def test_an_answer_that_grows_beyond_is_given_up_while_it_is_written(
+    scene: Scene, chats: Chats, cloud: OpenAIProcess
+) -> None:
+    task_id = new_id()
+    cloud.tell(match=task_id, answer="слово " * 60_000, chunks=1_000, gap=0.01)
+    fails = await scene.fails({"text": mark(task_id), "prompt": "Пишите.", "model": "small"}, task_id=task_id)
+    assert fails.code == "task_too_costly"
+    assert str(TASK_TOKENS) not in fails.message, "what was left of it is told"
+    (call,) = chats.of("openai", task_id)
+    assert call.outcome == "gone", "hung up before its end, and not asked again"
+    assert fails.event.body["tokens_used"] == TASK_TOKENS
 
 
 # --- what nobody sees -----------------------------------------------------------------------------

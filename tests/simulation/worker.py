@@ -29,6 +29,7 @@ from llm_service.prompts.catalogue import Catalogue
 from llm_service.providers.guard import Guard, GuardPolicy
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.retry import RetryPolicy
+from llm_service.tasks.allowance import TaskLimits
 from llm_service.tasks.course import Course, Stage
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife
@@ -311,6 +312,7 @@ class Worker:
             room=self._room,
             clock=self.clock,
             observe=self._observe,
+            limits=TaskLimits(),
         )
 
     def _observe(self, event: events.Event) -> None:

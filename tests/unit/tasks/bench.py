@@ -26,6 +26,7 @@ from llm_service.providers.protocol import (
 )
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.retry import RetryPolicy
+from llm_service.tasks.allowance import TaskLimits
 from llm_service.tasks.course import Course
 from llm_service.tasks.intake import TaskIntake
 from llm_service.tasks.life import TaskLife
@@ -204,6 +205,7 @@ class Bench:
         record_first: bool = True,
         share: int = 10,
         rounds: RoundPolicy | None = None,
+        limits: TaskLimits | None = None,
     ) -> None:
         """``rounds``: without it nothing goes round by a retry topic."""
         self.clock = ManualClock()
@@ -237,6 +239,7 @@ class Bench:
             room=self.room,
             clock=self.clock,
             observe=self.events.append,
+            limits=limits or TaskLimits(),
         )
         self.life = TaskLife(tools)
         self.intake = TaskIntake(self.life.live)
