@@ -9,7 +9,10 @@ import click
 
 from llm_service.cli.options import env_file_option, json_option
 
-COMPONENTS = ("kafka", "minio", "postgres", "gigachat", "ollama")
+COMPONENTS = (
+    *("kafka", "minio", "postgres", "gigachat", "ollama", "gguf"),
+    *("openai", "openrouter", "moonshot", "qwen", "anthropic", "google", "compatible"),
+)
 
 _EXAMPLES = """\b
 Examples:
@@ -28,7 +31,7 @@ Exit codes: 0 all is well, or there are only warnings; 3 something failed; 78 th
     "dependencies",
     nargs=-1,
     type=click.Choice(COMPONENTS, case_sensitive=False),
-    metavar="[kafka|minio|postgres|gigachat|ollama]...",
+    metavar="[" + "|".join(COMPONENTS) + "]...",
 )
 @click.option("--live", is_flag=True, help="Ask only the running worker, over HTTP: is it alive?")
 @click.option("--ready", is_flag=True, help="Ask only the running worker, over HTTP: does it take tasks?")

@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line is wrong."""
     CHECK_FAILED = 3
-    """``check`` ran and found something that is not as it must be."""
+    """``check`` found something that is not as it must be, or ``providers`` one that does not answer."""
     UNAVAILABLE = 69
     """A dependency could not be reached, or a folder can't be used (EX_UNAVAILABLE)."""
     INTERNAL = 70

@@ -25,6 +25,7 @@ _COMMANDS = {
     "watch": "Follow the status topic, live.",
     "task": "Show all that is known of a task, and what to do.",
     "check": "Look at everything the worker needs, and say what to do where something is wrong.",
+    "providers": "Show the providers: installed, configured, reachable, limited and priced.",
     "ask": "Ask a provider directly, without Kafka.",
     "config": "Show the settings in force and where each comes from.",
     "adopt": "Tell a new group which tasks are answered already: the first start on existing topics.",

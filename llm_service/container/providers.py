@@ -14,6 +14,7 @@ from llm_service.providers import registry
 from llm_service.providers.gigachat_options import concurrency_for_scope
 from llm_service.providers.guard import Guard, GuardPolicy
 from llm_service.providers.prices import PriceTable
+from llm_service.providers.protocol import Provider
 from llm_service.providers.reading import Pace
 from llm_service.resilience.breaker import BreakerPolicy
 from llm_service.resilience.clock import Clock
@@ -84,22 +85,33 @@ def build_guards(
     guards = {}
     prices = PriceTable.load(settings.worker.prices_file)
     for name in configured_providers(settings):
-        context = registry.ProviderContext(
-            _options(settings, name), clock, rng, lambda: str(uuid.uuid4()), observe
-        )
-        policy = GuardPolicy(
-            max_concurrency=_concurrency(settings, name),
-            retry=RetryPolicy(
-                settings.retry.max_retries, settings.retry.initial_delay_s, settings.retry.max_delay_s
-            ),
-            breaker=BreakerPolicy(settings.breaker.failure_threshold, settings.breaker.timeout_s),
-            call_timeout_s=settings.retry.call_timeout_s,
-            pace=Pace(settings.retry.slowest_pace),
-            rate=rate_policy(settings, name),
-            prices=prices.of(name, clock, at_the_vendors=at_the_vendors(settings, name)),
-        )
-        guards[name] = Guard(registry.build(name, context), policy, clock, rng, observe)
+        provider = build_provider(settings, name, clock, rng, observe)
+        guards[name] = Guard(provider, guard_policy(settings, name, clock, prices), clock, rng, observe)
     return guards
+
+
+def build_provider(
+    settings: Settings, name: str, clock: Clock, rng: random.Random, observe: events.Observer
+) -> Provider:
+    """A provider alone, by its settings. Raises ProviderUnknown, ProviderError, SettingsInvalid."""
+    context = registry.ProviderContext(
+        _options(settings, name), clock, rng, lambda: str(uuid.uuid4()), observe
+    )
+    return registry.build(name, context)
+
+
+def guard_policy(settings: Settings, name: str, clock: Clock, prices: PriceTable) -> GuardPolicy:
+    """What stands around a provider."""
+    retry, breaker = settings.retry, settings.breaker
+    return GuardPolicy(
+        max_concurrency=_concurrency(settings, name),
+        retry=RetryPolicy(retry.max_retries, retry.initial_delay_s, retry.max_delay_s),
+        breaker=BreakerPolicy(breaker.failure_threshold, breaker.timeout_s),
+        call_timeout_s=retry.call_timeout_s,
+        pace=Pace(retry.slowest_pace),
+        rate=rate_policy(settings, name),
+        prices=prices.of(name, clock, at_the_vendors=at_the_vendors(settings, name)),
+    )
 
 
 def rate_policy(settings: Settings, name: str) -> RatePolicy:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from llm_service.cli.checking.finding import Finding, Probe, Verdict
-from llm_service.cli.checking.probes import MODULES, probe_named, run_probes
+from llm_service.cli.checking.probes import names_to_look_at, probe_named, run_probes
 from llm_service.cli.checking.screen import Screen, screen_for
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
 from llm_service.cli.interrupt import Interrupt
@@ -24,7 +24,7 @@ from llm_service.settings import Settings
 
 def check(settings: Settings, asked: Collection[str], *, as_json: bool) -> NoReturn:
     """Look at what was asked for, all where nothing was; show it, and end the process with the exit code."""
-    names = [name for name in MODULES if not asked or name in asked]
+    names = names_to_look_at(settings, asked)
     screen = screen_for(names, as_json=as_json)
     for warning in settings.warnings():
         screen.talk(f"warning: {warning}")

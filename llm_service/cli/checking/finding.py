@@ -27,7 +27,7 @@ class Finding:
     """What was looked at, how it is, and what to do about it. Holds no secret."""
 
     component: str
-    """kafka, minio, postgres, gigachat, ollama."""
+    """kafka, minio, postgres, or a provider's name."""
     subject: str
     """What was looked at, in a word or three: ``connection``, ``topic tasks_llm``, ``token``."""
     verdict: Verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import cast
 
@@ -12,11 +13,17 @@ from llm_service.errors import ServiceError, SettingsInvalid
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.deadline import Deadline, TimeLimit
 from llm_service.settings import Settings
+from llm_service.settings.clouds import CLOUD_GROUPS
 
+_PLACE = "llm_service.cli.checking"
 MODULES: Mapping[str, str] = {
-    name: f"llm_service.cli.checking.{name}" for name in ("kafka", "minio", "postgres", "gigachat", "ollama")
+    **{name: f"{_PLACE}.{name}" for name in ("kafka", "minio", "postgres", "gigachat", "ollama", "gguf")},
+    **dict.fromkeys(CLOUD_GROUPS, f"{_PLACE}.cloud"),
 }
 """In the order in which they are shown: what everything else needs comes first."""
+
+QUIET = frozenset({"gguf", *CLOUD_GROUPS})
+"""Looked at only where they are configured or asked for: there are many, and most deployments have none of them."""
 
 # Each probe bounds its waits so that 10 s are enough; this is for one that does not.
 LIMIT_S = 12.0
@@ -30,7 +37,16 @@ class ProbeTooSlow(ServiceError):
 
 def probe_named(name: str) -> Probe:
     """The probe of a dependency, imported now."""
-    return cast("Probe", import_module(MODULES[name]).probe)
+    module = import_module(MODULES[name])
+    return cast("Probe", partial(module.probe, name) if name in CLOUD_GROUPS else module.probe)
+
+
+def names_to_look_at(settings: Settings, asked: Iterable[str]) -> list[str]:
+    """Those asked for; where none is, all but the quiet ones that are not configured."""
+    wanted = set(asked)
+    used = {"gguf"} if settings.gguf.configured else set()
+    used |= settings.clouds.keys()
+    return [name for name in MODULES if (name in wanted if wanted else name not in QUIET or name in used)]
 
 
 async def run_probes(

@@ -1,0 +1,1 @@
+"""Behind ``llm-service providers``."""
