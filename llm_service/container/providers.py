@@ -102,7 +102,8 @@ def build_provider(
 
 def guard_policy(settings: Settings, name: str, clock: Clock, prices: PriceTable) -> GuardPolicy:
     """What stands around a provider."""
-    retry, breaker = settings.retry, settings.breaker
+    retry = settings.retry
+    breaker = settings.breaker
     return GuardPolicy(
         max_concurrency=_concurrency(settings, name),
         retry=RetryPolicy(retry.max_retries, retry.initial_delay_s, retry.max_delay_s),
