@@ -16,6 +16,8 @@ from llm_service.contract.status import iso
 Run: TypeAlias = tuple[str, int, int]
 """Topic, partition and offset where a task was read first."""
 
+_TAKEOVERS = "retry_takeovers"
+# Earlier versions know the names below alone, and find them at the end: what is new stands before them.
 _NAMES = (
     "retry_group",
     "retry_topic",
@@ -26,7 +28,7 @@ _NAMES = (
     "retry_due",
     "retry_reason",
 )
-# A group's and a topic's name of 255 characters at most, an error code, four numbers and a time, with eight names.
+# A group's and a topic's name of 255 characters at most, an error code, five numbers and a time, with nine names.
 RETRY_ALLOWANCE = 1_024
 
 
@@ -48,6 +50,8 @@ class RetryNote:
     """Aware: not before this."""
     reason: str
     """The code of the error that sent it round."""
+    takeovers: int = 0
+    """How many processes ended while they may have run it: going round makes nobody less suspect."""
 
     @property
     def run(self) -> Run:
@@ -67,7 +71,7 @@ def encode(note: RetryNote, key: bytes | None, value: bytes | None, headers: Hea
         note.reason,
     )
     ours = tuple((name, text.encode()) for name, text in zip(_NAMES, texts, strict=True))
-    return Record(key, value, (*headers, *ours))
+    return Record(key, value, (*headers, (_TAKEOVERS, str(note.takeovers).encode()), *ours))
 
 
 def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
@@ -79,6 +83,9 @@ def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
     if tuple(name for name, _ in own) != _NAMES:
         return None
     group, topic, partition, offset, attempt, rounds, due, reason = ((value or b"") for _, value in own)
+    rest, takeovers = headers[: -len(_NAMES)], b"0"
+    if rest and rest[-1][0] == _TAKEOVERS:
+        takeovers, rest = rest[-1][1] or b"", rest[:-1]
     try:
         note = RetryNote(
             group.decode(),
@@ -89,10 +96,11 @@ def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
             max(1, int(rounds)),
             _aware(due.decode()),
             reason.decode(),
+            max(0, int(takeovers)),
         )
     except ValueError:  # UnicodeDecodeError is one
         return None
-    return note, headers[: -len(_NAMES)]
+    return note, rest
 
 
 def size_at_most(key: bytes | None, value: bytes | None, headers: Headers) -> int:

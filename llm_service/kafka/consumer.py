@@ -21,6 +21,7 @@ from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.handing_over import HandingOver
 from llm_service.kafka.log_watch import AskExtent, LogWatch
 from llm_service.kafka.port import ConsumerPort, Downstream, KafkaMessage, TopicPartition, by_topic
+from llm_service.kafka.suspects import runs_alone
 from llm_service.kafka.takeover import TakenOver, Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.kafka.until_due import UntilDue
@@ -209,13 +210,13 @@ class ConsumerLoop:
                 self._begin_anew(message.place, message.offset)
                 self._logs.is_another(message)
             if not self._until_due.keep(message):
-                self._handing_over.add(message.place, message)
+                self._handing_over.add(message.place, message, self._takeovers_before(message))
         self._ask_and_hand_over()
 
     def _take_due(self) -> None:
         due = list(self._until_due.due(self._room()))
         for message in due:
-            self._handing_over.add(message.place, message)
+            self._handing_over.add(message.place, message, self._takeovers_before(message))
         if due:
             self._ask_and_hand_over()
 
@@ -260,11 +261,22 @@ class ConsumerLoop:
             tracker.skip(message.offset)
             self._observe(events.MessageSkipped(message.topic, message.partition, message.offset))
         elif tracker.take(message.offset):
-            takeovers = tracker.suspects.takeovers(message.offset)
-            poisoned = takeovers >= self._policy.poison_takeovers
+            takeovers = tracker.suspects.takeovers(message.offset) + (found[0].takeovers if found else 0)
+            poison = self._policy.poison_takeovers
             delivery = _delivery(message, found, tracker.epoch, now)
-            is_suspect = self._handing_over.runs_alone(tracker, message.offset)
-            out.append(replace(delivery, is_poisoned=poisoned, is_suspect=is_suspect))
+            out.append(
+                replace(
+                    delivery,
+                    is_poisoned=takeovers >= poison,
+                    is_suspect=runs_alone(takeovers, poison),
+                    takeovers=takeovers,
+                )
+            )
+
+    def _takeovers_before(self, message: KafkaMessage) -> int:
+        """What is counted of it from before it went round."""
+        found = decode(message.headers) if message.topic == self._policy.retry_topic else None
+        return found[0].takeovers if found is not None and found[0].group == self._policy.group else 0
 
     # --- rebalances -----------------------------------------------------------------------------
 

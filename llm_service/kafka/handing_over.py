@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from llm_service.kafka.commits import Commits
 from llm_service.kafka.port import KafkaMessage, TopicPartition
-from llm_service.kafka.suspects import AHEAD, ALONE_FROM
+from llm_service.kafka.suspects import AHEAD, runs_alone
 from llm_service.kafka.tracker import PartitionTracker
 
 # A suspect waits so long for what was begun before it. What still runs then is slow, or stuck, and the count of those is
@@ -28,6 +28,8 @@ class HandingOver:
         self._poison_takeovers = poison_takeovers
         self._monotonic = monotonic
         self._waiting: dict[TopicPartition, deque[KafkaMessage]] = {}
+        self._before: dict[TopicPartition, dict[int, int]] = {}
+        """Takeovers of those that are here and were counted before they went round, by offset."""
         self._alone: tuple[PartitionTracker, int] | None = None
         """The suspect that runs."""
         self._since: float | None = None
@@ -40,8 +42,11 @@ class HandingOver:
     def __len__(self) -> int:
         return sum(len(waiting) for waiting in self._waiting.values())
 
-    def add(self, place: TopicPartition, message: KafkaMessage) -> None:
+    def add(self, place: TopicPartition, message: KafkaMessage, before: int) -> None:
+        """``before``: takeovers that it brings from where it was before it went round."""
         self._waiting.setdefault(place, deque()).append(message)
+        if before:
+            self._before.setdefault(place, {})[message.offset] = before
 
     def waiting(self, place: TopicPartition) -> int:
         """How many of this partition are here and not taken."""
@@ -50,6 +55,7 @@ class HandingOver:
     def drop(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
             self._waiting.pop(place, None)
+            self._before.pop(place, None)
             self.without_room.discard(place)
 
     def takeable(
@@ -89,11 +95,13 @@ class HandingOver:
 
     def _is_suspect(self, place: TopicPartition, trackers: Mapping[TopicPartition, PartitionTracker]) -> bool:
         tracker, waiting = trackers[place], self._waiting[place]
-        return bool(waiting) and self.runs_alone(tracker, waiting[0].offset)
+        return bool(waiting) and self._runs_alone(tracker, waiting[0])
 
-    def runs_alone(self, tracker: PartitionTracker, offset: int) -> bool:
-        """Whether so many takeovers found that it may have been started that nothing may run beside it."""
-        return ALONE_FROM <= tracker.suspects.takeovers(offset) < self._poison_takeovers
+    def _runs_alone(self, tracker: PartitionTracker, message: KafkaMessage) -> bool:
+        takeovers = tracker.suspects.takeovers(message.offset) + self._before.get(message.place, {}).get(
+            message.offset, 0
+        )
+        return runs_alone(takeovers, self._poison_takeovers)
 
     def _one(
         self,
@@ -130,7 +138,7 @@ class HandingOver:
     def _some(self, place: TopicPartition, tracker: PartitionTracker) -> Iterator[KafkaMessage]:
         waiting = self._waiting[place]
         self.without_room.discard(place)
-        while waiting and not self.runs_alone(tracker, waiting[0].offset):
+        while waiting and not self._runs_alone(tracker, waiting[0]):
             offset = waiting[0].offset
             tracker.arrived(offset)
             if self._commits.whole and not tracker.has_room(offset):
@@ -153,7 +161,7 @@ class HandingOver:
         """The last of those that are here and may be started together: no further, for their counts are told by it."""
         furthest = self._waiting[place][0].offset
         for message in self._waiting[place]:
-            if self.runs_alone(tracker, message.offset):
+            if self._runs_alone(tracker, message):
                 break
             furthest = message.offset
         return furthest
@@ -161,6 +169,8 @@ class HandingOver:
     def _pop(self, place: TopicPartition) -> KafkaMessage:
         waiting = self._waiting[place]
         message = waiting.popleft()
+        if before := self._before.get(place):
+            before.pop(message.offset, None)
         if not waiting:
             del self._waiting[place]
         return message

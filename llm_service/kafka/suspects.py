@@ -18,6 +18,11 @@ ALONE_FROM = 3
 AHEAD = 4
 
 
+def runs_alone(takeovers: int, poison_takeovers: int) -> bool:
+    """Whether nothing may run beside it; what has ``poison_takeovers`` is not run at all."""
+    return ALONE_FROM <= takeovers < poison_takeovers
+
+
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """Offsets ``start`` up to, not including, ``end``, all with the same count of unclean takeovers."""

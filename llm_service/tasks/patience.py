@@ -12,7 +12,7 @@ from llm_service.resilience.deadline import Deadline
 from llm_service.tasks.course import Course
 from llm_service.tasks.cutting import Pause
 from llm_service.tasks.pool import Slot, WorkerPool
-from llm_service.tasks.waiting_room import Wait, WaitingRoom
+from llm_service.tasks.waiting_room import SentRound, Wait, WaitingRoom
 
 
 class Patience:
@@ -33,22 +33,16 @@ class Patience:
         self._guard = guard
         self._course = course
         self._deadline = deadline
-        # While a suspect waits here the next one would be run beside it, and if that one kills both are counted.
         self._is_suspect = course.delivery.is_suspect
-        self._wait = Wait(
-            course.delivery.place,
-            guard.provider.name,
-            lambda: guard.is_away,
-            may_leave,
-            self._cause,
-            never_here=self._is_suspect,
-        )
+        place = course.delivery.place
+        self._wait = Wait(place, guard.provider.name, lambda: guard.is_away, may_leave, self._cause)
 
     async def until_ready(self) -> None:
         """Wait for a provider whose breaker is open: without a slot, and before any file is fetched."""
         if self._guard.is_open:
             with self._room.seat(self._wait), self._pool.blocking():
                 await self._guard.wait_ready(self._deadline)
+            self._give_turn_up()
 
     async def while_open(self, pause: Pause) -> None:
         """The same, where the breaker opened while the task waited for its slot.
@@ -62,11 +56,23 @@ class Patience:
     @asynccontextmanager
     async def pause(self, slot: Slot) -> AsyncIterator[None]:
         """Only wait inside, without the slot."""
+        if not (is_away := self._guard.is_away):
+            self._give_turn_up()
         # The seat outside: a task that is sent round takes no slot again.
         with self._course.waiting(), self._room.seat(self._wait):
             # Where it can't go round: nothing else is begun for the sake of a moment, for that of an outage it is.
-            async with slot.waiting(is_idle=self._guard.is_away or not self._is_suspect):
+            async with slot.waiting(is_idle=is_away or not self._is_suspect):
                 yield
+        self._give_turn_up()
+
+    def _give_turn_up(self) -> None:
+        """A suspect runs alone or not at all: it comes back to another turn. Raises SentRound.
+
+        While it waits for a moment the next suspect would be run beside it, and if that one kills both are counted; and
+        when an outage ends all that waited for it would go on together.
+        """
+        if self._is_suspect and self._wait.may_leave():
+            raise SentRound(self._cause())
 
     def _cause(self) -> ServiceError:
         if self._is_suspect:

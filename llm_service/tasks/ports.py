@@ -36,6 +36,8 @@ class Delivery:
     """Whether so many processes ended while they ran it that it must not be run."""
     is_suspect: bool = False
     """Whether so many processes ended while they may have run it that it runs alone: what is beside it is suspect, too."""
+    takeovers: int = 0
+    """How many that were, however often it has gone round."""
     origin: tuple[str, int, int] | None = None
     """Where the task was read first, of a message that has gone round by the retry topic."""
     attempt: int = 1

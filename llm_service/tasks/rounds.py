@@ -86,7 +86,9 @@ class Rounds:
     def _going(self, policy: RoundPolicy, delivery: Delivery, error: ServiceError, attempt: int) -> Going:
         rounds = delivery.round + 1
         due = self._clock.now() + timedelta(seconds=policy.delay_s)
-        note = retry.RetryNote(policy.group, *delivery.run_place, attempt, rounds, due, error.code)
+        note = retry.RetryNote(
+            policy.group, *delivery.run_place, attempt, rounds, due, error.code, delivery.takeovers
+        )
         record = retry.encode(note, delivery.key, delivery.value, delivery.headers)
         return Going(record, attempt, rounds, self._clock.monotonic() + policy.delay_s)
 

@@ -37,8 +37,6 @@ class Wait:
     """Whether it is the provider that keeps the task waiting, and not only for a moment."""
     may_leave: Callable[[], bool]
     cause: Callable[[], ServiceError]
-    never_here: bool = False
-    """Whether it waits elsewhere where it can, however short the wait: the place beside it is not for waiting."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,8 +65,6 @@ class WaitingRoom:
     @contextmanager
     def seat(self, wait: Wait) -> Iterator[None]:
         """Wait inside. Raises SentRound where that is to end, at once where there is no room."""
-        if wait.never_here and wait.may_leave():
-            raise SentRound(wait.cause())
         body = asyncio.current_task()
         if body is None:
             raise RuntimeError("only a task can wait")

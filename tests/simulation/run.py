@@ -137,6 +137,9 @@ class Run:
         self.world.run(self._is_done, START_S)
         self._heal()
         work = len(self.scenario.sent) * self.scenario.slowest_s * 2
+        self.world.run(self._is_done, self.world.now + _HEALED_S + work)
+        # One that stood still has perhaps gone on just now, and says again what another has said since.
+        self.world.run(lambda: False, self.world.now + 1.0)
         if not self.world.run(self._is_done, self.world.now + _HEALED_S + work):
             self.failures.append(
                 f"I8: {len(self.watch.left())} messages have no outcome and {len(self.watch.owed)} no dead letter "
@@ -170,7 +173,6 @@ class Run:
     def _is_done(self) -> bool:
         if self.watch.failures:
             return True
-        # One that stands still may yet say what another has said since; what that makes has to be answered, too.
         is_all_there = all(worker.process.dead or worker.process.is_running for worker in self.workers)
         return self._to_send == 0 and self.watch.is_done and is_all_there
 
@@ -183,7 +185,6 @@ class Run:
         """Stop all that are left, as an operator does."""
         self._finishing = True
         self.faults.calm = True
-        self.world.run(lambda: False, self.world.now + 1.0)
         self.world.run(lambda: self.cluster.transactions.is_quiet, self.world.now + TIMEOUT_S + SWEEP_S)
         if "ledger" in self.scenario.features:
             awaited = set(answered(self.cluster.topics[STATUS]))

@@ -55,9 +55,9 @@ class Rig:
         self.now += seconds
         self.loop.step()
 
-    def sent_round(self, offset: int, due_in: float, group: str = "ours") -> None:
+    def sent_round(self, offset: int, due_in: float, group: str = "ours", takeovers: int = 0) -> None:
         due = EPOCH + timedelta(seconds=self.now + due_in)
-        note = RetryNote(group, TOPIC, 3, offset + 1000, 2, 1, due, "provider_server_error")
+        note = RetryNote(group, TOPIC, 3, offset + 1000, 2, 1, due, "provider_server_error", takeovers)
         record = encode(note, b"key", b"{}", PENDING)
         self.port.queue.append(KafkaMessage(RETRY, 0, offset, record.key, record.value, record.headers))
 
@@ -150,3 +150,31 @@ def test_what_another_group_sent_round_is_passed_by(rig: Rig) -> None:
     rig.loop.finish(rig.downstream.deliveries[0])
     rig.step(1.0)
     assert rig.port.stored[TopicPartition(RETRY, 0)].offset == 2
+
+
+def test_who_went_round_as_a_suspect_comes_back_as_one_and_runs_alone(rig: Rig) -> None:
+    """Going round gives no message another six processes."""
+    rig.sent_round(0, 0.0)
+    rig.sent_round(1, 0.0, takeovers=4)
+    rig.sent_round(2, 0.0, takeovers=6)
+    rig.sent_round(3, 0.0, group="theirs", takeovers=4)
+    rig.step(0.1)
+    (first,) = rig.downstream.deliveries
+    assert (first.takeovers, first.is_suspect) == (0, False)
+    for _ in range(5):
+        rig.step(0.1)
+    assert rig.downstream.offsets() == [0], "it waits until nothing else runs"
+    rig.loop.finish(first)
+    for _ in range(5):
+        rig.step(0.1)
+    suspect = rig.downstream.deliveries[-1]
+    assert (suspect.offset, suspect.takeovers, suspect.is_suspect, suspect.is_poisoned) == (1, 4, True, False)
+    rig.loop.finish(suspect)
+    for _ in range(5):
+        rig.step(0.1)
+    poison = rig.downstream.deliveries[-1]
+    assert (poison.offset, poison.takeovers, poison.is_suspect, poison.is_poisoned) == (2, 6, False, True)
+    rig.loop.finish(poison)
+    for _ in range(5):
+        rig.step(0.1)
+    assert len(rig.downstream.deliveries) == 3, "another deployment's is passed by"
