@@ -147,11 +147,17 @@ class Settings(BaseModel):
             *self._remarks,
         )
 
+    def unverified(self) -> Mapping[str, bool]:
+        """Whether certificates are not verified, of each destination where that can be switched off."""
+        kafka = self.kafka.security_protocol in {"ssl", "sasl_ssl"} and any(self._unsafe_properties())
+        return {"gigachat": self.gigachat.configured and not self.gigachat.verify_ssl, "kafka": kafka}
+
     def _unsafe(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        if self.gigachat.configured and not self.gigachat.verify_ssl:
+        unverified = self.unverified()
+        if unverified["gigachat"]:
             found.append(("GIGACHAT_VERIFY_SSL", _TLS_IS_OFF))
-        if self.kafka.security_protocol in {"ssl", "sasl_ssl"}:
+        if unverified["kafka"]:
             found.extend(self._unsafe_properties())
         secrets = {
             "MINIO_SECRET_KEY": self.minio.secret_key if self.minio.configured else None,

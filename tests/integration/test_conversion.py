@@ -57,6 +57,20 @@ GOOD = {
         b"Content-Transfer-Encoding: 8bit\n\n" + "Тело письма".encode("koi8-r"),
         "Subject: Привет\n\nТело письма",
     ),
+    "silent.eml": (
+        b"From: a@b.ru\nMIME-Version: 1.0\nSubject: S\n\n" + "Тело старого письма".encode("koi8-r"),
+        "Subject: S\n\nТело старого письма",
+    ),
+    "wrong.eml": (
+        b"From: a@b.ru\nContent-Type: text/html; charset=x-unknown\nMIME-Version: 1.0\n"
+        b"Content-Transfer-Encoding: 8bit\n\n<html><body><p>" + "Тело письма".encode("cp1251"),
+        "From: a@b.ru\n\nТело письма",
+    ),
+    "false.eml": (
+        b"From: a@b.ru\nContent-Type: text/plain; charset=utf-8\nMIME-Version: 1.0\n"
+        b"Content-Transfer-Encoding: 8bit\n\n" + "Тело письма".encode("cp866"),
+        "From: a@b.ru\n\nТело письма",
+    ),
     "sent.txt": (b"Received: by relay\r\nFrom: a@b.ru\r\nSubject: S\r\n\r\nbody", "Subject: S\n\nbody"),
     "a.rtf": (
         documents.rtf(

@@ -77,8 +77,8 @@ def _leave(code: ExitCode) -> None:
 
 async def _run(settings: Settings, log: Log) -> ExitCode:
     metrics = Metrics.create(this_build(confluent_kafka.libversion()[0]))
-    verified = settings.gigachat.verify_ssl or not settings.gigachat.configured
-    metrics.tls_unverified.labels("gigachat").set(not verified)
+    for component, unverified in settings.unverified().items():
+        metrics.tls_unverified.labels(component).set(unverified)
     metrics.settings_warnings.set(len(settings.warnings()))
     stop = asyncio.Event()
     try:

@@ -6,7 +6,7 @@ import email
 import email.policy
 import mimetypes
 import os
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO
@@ -100,10 +100,20 @@ class Reader:
         lines = [f"{header}: {message[header]}" for header in _HEADERS if message[header]]
         body = message.get_body(("plain", "html"))
         if body is not None:
-            content = str(body.get_content())
+            content = _said(body)
             lines += ["", self._html(content) if body.get_content_subtype() == "html" else content]
         lines += [f"Attachment: {part.get_filename()}" for part in message.iter_attachments()]
         return "\n".join(lines)
+
+
+def _said(part: MIMEPart) -> str:
+    """Of a part that is text; what it says of its encoding is its sender's word, and some say nothing."""
+    content = part.get_payload(decode=True)
+    raw = content if isinstance(content, bytes) else b""
+    try:
+        return raw.decode(part.get_content_charset("")).replace("\r\n", "\n")
+    except (LookupError, UnicodeError):
+        return plain_text.decode(raw)
 
 
 def _load_libraries() -> bool:

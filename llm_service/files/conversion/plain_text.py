@@ -42,6 +42,10 @@ _FREQUENT |= {
     "б": 16,
     "ч": 14,
 }
+# The two letters beside each other that Russian has most often, one pair after the other.
+_FREQUENT_PAIRS = "стнотонаеновниравокоалерпопрнерерогоосталиолоркаетлаловадетьин"
+_PAIRS = frozenset(_FREQUENT_PAIRS[at : at + 2] for at in range(0, len(_FREQUENT_PAIRS), 2))
+_PAIR = 60
 _RARE = 5
 _WRONG = -200
 _FOREIGN = 30
@@ -86,7 +90,8 @@ def _worth(char: str, before: str) -> int:
             return _WRONG  # a word of two alphabets
         if char.isupper() and before.islower():
             return _WRONG  # the letters are right and their cases swapped: the usual look of a wrong encoding
-        return _FREQUENT.get(char.lower(), _RARE)
+        pair = _PAIR if (before + char).lower() in _PAIRS else 0
+        return pair + _FREQUENT.get(char.lower(), _RARE)
     if char.isalpha():
         # An accented letter belongs among plain ones; a run of them is Russian read as Western.
         return _FOREIGN if before.isascii() and before.isalpha() else -_FOREIGN

@@ -282,6 +282,41 @@ def test_production_refuses_what_is_unsafe(env: str) -> None:
     assert "MINIO_SECRET_KEY=<hidden>" in message
 
 
+UNVERIFIED = [
+    ({"GIGACHAT_ACCESS_TOKEN": "key", "GIGACHAT_VERIFY_SSL": "False"}, "gigachat", "GIGACHAT_VERIFY_SSL"),
+    *(
+        ({"KAFKA_SECURITY_PROTOCOL": protocol, name: off}, "kafka", name)
+        for protocol in ("ssl", "sasl_ssl")
+        for name in ("KAFKA_CONSUMER_EXTRA", "KAFKA_PRODUCER_EXTRA")
+        for off in (
+            "enable.ssl.certificate.verification=false",
+            "enable.ssl.certificate.verification=0",
+            "ssl.endpoint.identification.algorithm=none",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "component", "name"), UNVERIFIED)
+def test_each_way_to_verify_nobody_is_told_aloud_and_refused_in_production(
+    values: dict[str, str], component: str, name: str
+) -> None:
+    login = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p"}
+    values = values | (login if values.get("KAFKA_SECURITY_PROTOCOL") == "sasl_ssl" else {})
+    settings = load(None, values)
+    assert {key for key, off in settings.unverified().items() if off} == {component}
+    (said,) = [warning for warning in settings.warnings() if "NOT verified" in warning]
+    assert name in said
+    message = wrong(APP_ENV="production", **values)
+    assert "refused in production" in message
+    assert name in message
+
+
+def test_without_tls_there_is_nothing_to_verify() -> None:
+    settings = load(None, {"KAFKA_CONSUMER_EXTRA": "enable.ssl.certificate.verification=false"})
+    assert not any(settings.unverified().values())
+
+
 def test_production_takes_what_is_safe() -> None:
     settings = load(None, {"APP_ENV": "production", "GIGACHAT_ACCESS_TOKEN": "key"})
     assert settings.app.is_production
