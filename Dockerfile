@@ -8,6 +8,8 @@
 #
 # It adds 315 MB to its base (113 MB to download); 220 of them read PDF, Word, Excel and PowerPoint.
 # docker build --build-arg EXTRAS= -t llm-service:text .            without those: text, HTML and mail only
+# docker build --build-arg EXTRAS="documents ocr" -t llm-service:ocr .   and pictures of text in Russian
+#                                                                    and English: 46 MB more
 # docker build --build-arg PYTHON_IMAGE=python@sha256:… .           the base by its digest, or from a mirror
 
 # The minor version and the Debian release are fixed, so that a rebuild brings security fixes and nothing else. The digest
@@ -26,6 +28,16 @@ COPY requirements.txt ./
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps --no-compile \
         --only-binary :all: --requirement requirements.txt
+# Tesseract is in its wheel; what it has learnt is Debian's, and nothing else of Debian's comes along.
+# hadolint ignore=DL3008
+RUN install --directory /opt/tessdata \
+    && case " ${EXTRAS} " in *" ocr "*) \
+        apt-get update -q \
+        && apt-get install -q -y --no-install-recommends tesseract-ocr-eng tesseract-ocr-rus \
+        && cp /usr/share/tesseract-ocr/5/tessdata/eng.traineddata /usr/share/tesseract-ocr/5/tessdata/rus.traineddata \
+            /opt/tessdata \
+        && rm -rf /var/lib/apt/lists/* ;; \
+    esac
 COPY pyproject.toml README.md ./
 COPY deploy/image/slim.py ./
 COPY llm_service llm_service
@@ -58,6 +70,7 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["ll
 ENTRYPOINT ["llm-service"]
 CMD ["run"]
 # What changes with each build comes last.
+COPY --from=builder /opt/tessdata /usr/share/tessdata
 COPY --from=builder /opt/venv /opt/venv
 COPY main.py /app/
 ARG VERSION=0.1.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXTRA = "llm-service[ocr]"
 # Where systems keep the trained data: Debian's two, Fedora's and Alpine's, one's own build.
-_USUAL_FOLDERS = (
+USUAL_FOLDERS = (
     "/usr/share/tesseract-ocr/5/tessdata",
     "/usr/share/tesseract-ocr/4.00/tessdata",
     "/usr/share/tesseract/tessdata",
@@ -81,7 +81,7 @@ def _why_missing(languages: str, folder: str | None) -> str:
 
 def _data_folder(languages: str, folder: str | None) -> Path | None:
     """The first that has all of the languages."""
-    places = [Path(place) for place in ((folder,) if folder else _USUAL_FOLDERS)]
+    places = [Path(place) for place in ((folder,) if folder else USUAL_FOLDERS)]
     wanted = [f"{language}.traineddata" for language in languages.split("+")]
     return next((place for place in places if all((place / name).is_file() for name in wanted)), None)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from llm_service import __version__
 from llm_service.cli.main import main
+from llm_service.files.conversion import ocr
+from llm_service.files.conversion.policy import ConversionPolicy
 from llm_service.settings.root import Settings
 from llm_service.settings.tree import walk
 from tests.unit.deploy.compose_file import PROJECT
@@ -62,3 +65,13 @@ def test_the_context_is_a_list_of_what_may_come_in() -> None:
     assert copied <= allowed | {"deploy/image/slim.py"}
     assert allowed - copied <= {".dockerignore", "Dockerfile", "deploy", "deploy/image"}
     assert {"**/.env*", "**/*.pem", "**/*.key", "**/__pycache__"} <= set(rules[-6:])
+
+
+def test_with_ocr_it_has_what_tesseract_needs_where_it_is_looked_for() -> None:
+    wanted = {f"{language}.traineddata" for language in ConversionPolicy().ocr_languages.split("+")}
+    assert set(re.findall(r"\w+\.traineddata", DOCKERFILE)) == wanted
+    (place,) = re.findall(r"^COPY --from=builder /opt/tessdata (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert place in ocr.USUAL_FOLDERS
+    (branch,) = re.findall(r'case " \$\{EXTRAS\} " in \*" (\w+) "\*\)', DOCKERFILE)
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert branch in extras
