@@ -13,6 +13,9 @@ from typing import TypeAlias
 
 from llm_service.provider_events import (
     BreakerChanged,
+    EngineAnswered,
+    EngineChanged,
+    EngineState,
     FellBack,
     FilesLeft,
     FilesSwept,
@@ -26,6 +29,9 @@ from llm_service.task_ref import TaskRef, begin_task, current_task, end_task
 
 __all__ = [
     "BreakerChanged",
+    "EngineAnswered",
+    "EngineChanged",
+    "EngineState",
     "FellBack",
     "FilesLeft",
     "FilesSwept",
@@ -347,6 +353,9 @@ Event: TypeAlias = (
     | FilesLeft
     | FilesSwept
     | ModelPulled
+    | EngineAnswered
+    | EngineChanged
+    | EngineState
     | Uncaught
 )
 

@@ -92,6 +92,47 @@ class TurnAwaited:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineAnswered:
+    """The local engine ended an answer."""
+
+    provider: str
+    model: str
+    prompt_tokens: int
+    cached_tokens: int
+    """Of the prompt, those that another answer had left in the cache."""
+    completion_tokens: int
+    hits: int
+    """Tokens chosen freely that the grammar allowed; this and what follows is 0 without one."""
+    misses: int
+    hit_s: float
+    miss_s: float
+    unenforced: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChanged:
+    """A process of the local engine loaded its model, failed to, died with work in hand, or was unloaded."""
+
+    provider: str
+    model: str
+    action: str
+    """loaded, failed, died, unloaded."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What the local engine has in hand, of all its models."""
+
+    models: int
+    model_bytes: int
+    """What they take, as judged from their files."""
+    running: int
+    waiting: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPulled:
     """A provider fetches a model: how far it is, and at the end whether it is there."""
 

@@ -44,14 +44,19 @@ class Engine:
         clock: Clock,
         backoff: Backoff,
         observe: Callable[[EngineEvent], None],
+        beaten: Callable[[], None] = lambda: None,
     ) -> None:
-        """``silence_s``: a process that says nothing for so long hangs, and is ended."""
+        """``beaten`` is called when ``beat`` is another.
+
+        ``silence_s``: a process that says nothing for so long hangs, and is ended.
+        """
         self.model = model
         self.setup = setup
         self._silence_s = silence_s
         self._clock = clock
         self._backoff = backoff
         self._observe = observe
+        self._beaten = beaten
         self._company = Company()
         self._process: EngineProcess | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -166,6 +171,7 @@ class Engine:
                 f"The engine's process for {self.model} did not start ({error}); "
                 "is there memory for the model, and is llm-service[gguf] installed?"
             ) from None
+        process.beaten = self._beaten
         took = self._clock.monotonic() - began
         self._observe(EngineEvent(self.model, "loaded", f"in {took:.1f} s"))
         return process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from llm_service.child_process import Child, start
 from llm_service.engine import frames
@@ -54,6 +54,8 @@ class EngineProcess:
         self._reading: asyncio.Task[None] | None = None
         self.hello = Hello(0, has_template=False)
         self.beat = Beat()
+        self.beaten: Callable[[], None] = lambda: None
+        """Called after each beat."""
 
     @classmethod
     async def start(cls, setup: Setup, silence_s: float) -> EngineProcess:
@@ -131,6 +133,7 @@ class EngineProcess:
                 report = await self._report(self._silence_s)
                 if isinstance(report, Beat):
                     self.beat = report
+                    self.beaten()
                 elif isinstance(report, Hello | LoadFailed):
                     continue
                 elif (asked := self._asked.get(report.name)) is not None:

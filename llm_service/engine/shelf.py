@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llm_service.engine.engine import Engine, EngineEvent
-from llm_service.engine.frames import Setup
+from llm_service.engine.frames import Beat, Setup
 from llm_service.engine.header import HeaderError, read_header
 from llm_service.engine.requirement import Requirement, context_for, judged, requirement
 from llm_service.errors import ModelNotFound
@@ -59,12 +59,19 @@ class Shelf:
     """The models of one folder within one budget of memory."""
 
     def __init__(
-        self, policy: ShelfPolicy, clock: Clock, rng: random.Random, observe: Callable[[EngineEvent], None]
+        self,
+        policy: ShelfPolicy,
+        clock: Clock,
+        rng: random.Random,
+        observe: Callable[[EngineEvent], None],
+        beaten: Callable[[], None] = lambda: None,
     ) -> None:
+        """``beaten`` is called when ``beats`` are others."""
         self._policy = policy
         self._clock = clock
         self._rng = rng
         self._observe = observe
+        self._beaten = beaten
         self._places: dict[str, _Place] = {}
         self._changed = asyncio.Condition()
         self._sweeping: asyncio.Task[None] | None = None
@@ -77,6 +84,11 @@ class Shelf:
     def loaded(self) -> dict[str, Requirement]:
         """Models that have their memory now, with what each takes."""
         return {name: place.needed for name, place in self._places.items()}
+
+    @property
+    def beats(self) -> list[Beat]:
+        """What each loaded model's process last said of itself."""
+        return [place.engine.beat for place in self._places.values()]
 
     async def check(self, name: str) -> Requirement:
         """What the model takes, judged from its file. Raises ModelNotFound with what would be needed."""
@@ -112,14 +124,16 @@ class Shelf:
                     # All that is loaded is at work; the caller's deadline bounds the wait.
                     await self._changed.wait()
                     continue
-                backoff = Backoff(_RESTARTS, self._rng)
-                engine = Engine(name, setup, self._policy.silence_s, self._clock, backoff, self._observe)
-                self._places[name] = _Place(engine, needed)
+                self._places[name] = _Place(self._engine(name, setup), needed)
             place = self._places[name]
             place.users += 1
             if self._sweeping is None:
                 self._sweeping = asyncio.create_task(self._sweep())
             return place
+
+    def _engine(self, name: str, setup: Setup) -> Engine:
+        silence_s, backoff = self._policy.silence_s, Backoff(_RESTARTS, self._rng)
+        return Engine(name, setup, silence_s, self._clock, backoff, self._observe, self._beaten)
 
     async def _made_room(self, needed: Requirement) -> bool:
         """Unload what idles, the one used longest ago first, until it fits."""

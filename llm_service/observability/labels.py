@@ -34,6 +34,21 @@ ALTERED = Label(
     "`cut`: too long for the model, where the task allows it; `hidden`: seen by nobody, and shown to the model by number",
     ("cut", "hidden"),
 )
+ENGINE_ACTION = Label(
+    "action",
+    "`loaded`, `failed` to load, `died` with work in hand and was started again, `unloaded`",
+    ("loaded", "failed", "died", "unloaded"),
+)
+ENGINE_TOKENS = Label(
+    "kind",
+    "`prompt`, `cached`: of those, what lay in the cache already, `completion`",
+    ("prompt", "cached", "completion"),
+)
+GRAMMAR = Label(
+    "outcome",
+    "`hit`: chosen freely and allowed by the grammar, `miss`: chosen again under it",
+    ("hit", "miss"),
+)
 HOW = Label(
     "how",
     "`waiting` for the first of its id, `replayed` from memory or ledger, `retry`: answered by the first, which waits on "

@@ -35,6 +35,8 @@ _DETAILS = frozenset(
         events.ProviderCalled,
         events.ProviderRetried,
         events.TurnAwaited,
+        events.EngineAnswered,
+        events.EngineState,
         events.MessageSkipped,
         events.DropSkipped,
         events.OffsetsCommitted,
@@ -68,7 +70,7 @@ class LogObserver:
                 _task_line(event)
             case events.FellBack() | events.BreakerChanged() | events.RateChanged():
                 _provider(event)
-            case events.FilesLeft() | events.FilesSwept() | events.ModelPulled():
+            case events.FilesLeft() | events.FilesSwept() | events.ModelPulled() | events.EngineChanged():
                 _upkeep(event)
             case events.ConnectionChanged():
                 _connection(event)
@@ -110,13 +112,18 @@ class LogObserver:
         logger.bind(component=event.component, reason=event.reason).warning("trouble")
 
 
-def _upkeep(event: events.FilesLeft | events.FilesSwept | events.ModelPulled) -> None:
-    """What lies at a provider."""
+def _upkeep(
+    event: events.FilesLeft | events.FilesSwept | events.ModelPulled | events.EngineChanged,
+) -> None:
+    """What lies at a provider, and what the local engine has loaded."""
     line = logger.bind(provider=event.provider)
     if isinstance(event, events.FilesSwept):
         line.bind(files=event.files).info("provider_files_swept")
     elif isinstance(event, events.FilesLeft):
         line.bind(files=",".join(event.file_ids)).warning("provider_files_left")
+    elif isinstance(event, events.EngineChanged):
+        # One that died or could not load its model is a trouble besides.
+        line.bind(model=event.model, action=event.action, detail=event.detail).info("engine_changed")
     else:
         line.bind(model=event.model, server=event.server, progress=event.progress).info("model_pulled")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llm_service.observability import labels
+from llm_service.observability.engine_metrics import ENGINE
 from llm_service.observability.metric import Kind, Label, Metric
 
 FOLLOWED = (
@@ -218,6 +219,7 @@ FOLLOWED = (
         "seconds",
         "sum by (provider, limit) (rate(llm_service_provider_turn_wait_seconds_sum[5m]))",
     ),
+    *ENGINE,
     Metric("rebalances", Kind.COUNTER, "How often partitions came or left.", (labels.REBALANCE,)),
     Metric(
         "troubles",

@@ -75,6 +75,15 @@ class Metrics:
     breaker_changes: Counter
     provider_rate_changes: Counter
     provider_turn_wait_seconds: Histogram
+    engine_tokens: Counter
+    engine_grammar_tokens: Counter
+    engine_grammar_seconds: Counter
+    engine_processes: Counter
+    engine_models: Gauge
+    engine_model_bytes: Gauge
+    engine_answers_running: Gauge
+    engine_answers_waiting: Gauge
+    engine_cached_tokens: Gauge
     rebalances: Counter
     troubles: Counter
     uncaught_errors: Counter

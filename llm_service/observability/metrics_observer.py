@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_service import events
 from llm_service.events import Event
+from llm_service.observability import engine_metrics
 from llm_service.observability.metrics import Metrics
 
 
@@ -58,6 +59,9 @@ class MetricsObserver:
             events.BreakerChanged: self._breaker_changed,
             events.RateChanged: self._rate_changed,
             events.TurnAwaited: self._turn_awaited,
+            events.EngineAnswered: lambda event: engine_metrics.answered(self._metrics, event),
+            events.EngineChanged: lambda event: self._metrics.engine_processes.labels(event.action).inc(),
+            events.EngineState: lambda event: engine_metrics.at_present(self._metrics, event),
             events.ConnectionChanged: lambda event: self._metrics.connection_up.labels(event.component).set(
                 event.up
             ),

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llm_service.engine.engine import EngineEvent
-from llm_service.engine.frames import Count, Counted, Embed, Generate, Report, Vector
+from llm_service.engine.frames import Count, Counted, Embed, Generate, Report, Unenforced, Vector
 from llm_service.engine.machine import memory_for_models, threads_for_models
-from llm_service.engine.order import Ended, Ending, Piece, Refusal, Refused
+from llm_service.engine.order import Ended, Ending, GrammarCost, Piece, Refusal, Refused
 from llm_service.engine.shelf import Shelf, ShelfPolicy
 from llm_service.errors import (
     ContextTooLong,
@@ -24,7 +24,7 @@ from llm_service.errors import (
     RequestRejected,
     SettingsInvalid,
 )
-from llm_service.events import Observer, Trouble
+from llm_service.events import EngineAnswered, EngineChanged, EngineState, Trouble
 from llm_service.providers.ability import refuse_unable
 from llm_service.providers.gguf_request import command_of
 from llm_service.providers.options import number, text
@@ -35,6 +35,7 @@ from llm_service.providers.protocol import (
     Delta,
     Embeddings,
     FinishReason,
+    Held,
     StreamPart,
     Usage,
 )
@@ -104,7 +105,8 @@ class GgufProvider:
         self._clock: Clock = context.clock
         self._rng: random.Random = context.rng
         self._new_id = context.new_id
-        self._shelf = Shelf(policy, context.clock, context.rng, _told(context.observe))
+        self._observe = context.observe
+        self._shelf = Shelf(policy, context.clock, context.rng, self._changed, self._tell)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Asked again from the beginning when the engine's process dies in the middle."""
@@ -113,7 +115,7 @@ class GgufProvider:
         command = self._command(request)
         async with self._shelf.lent(model) as engine:
             reports = await engine.reports(command)
-        return _completion(reports, model, stopwatch)
+        return self._completion(reports, model, stopwatch)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
         stopwatch = Stopwatch(self._clock)
@@ -126,7 +128,7 @@ class GgufProvider:
                 if isinstance(report, Piece | Ended) and report.text:
                     stopwatch.first()
                     yield Delta(report.text)
-        yield _completion(reports, model, stopwatch)
+        yield self._completion(reports, model, stopwatch)
 
     async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
         name = model or self.default_model
@@ -161,34 +163,66 @@ class GgufProvider:
     def _command(self, request: CompletionRequest) -> Generate:
         """Raises RequestUnsupported or RequestRejected, before anything is loaded."""
         refuse_unable(self.name, self.capabilities, request)
-        return command_of(request, self._new_id())
+        return command_of(request, self._new_id(), self._clock.monotonic())
+
+    # --- what is told ---------------------------------------------------------------------------------
+
+    def _completion(self, reports: Sequence[Report], model: str, stopwatch: Stopwatch) -> Completion:
+        _refuse(reports)
+        ended = next((report for report in reports if isinstance(report, Ended)), None)
+        if ended is None:
+            raise ProviderAnswerInvalid("The engine's answer ended without its end.")
+        held = _held(reports, ended.grammar_cost)
+        self._observe(
+            EngineAnswered(
+                _NAME,
+                model,
+                prompt_tokens=ended.prompt_tokens,
+                cached_tokens=ended.cached_tokens,
+                completion_tokens=ended.completion_tokens,
+                hits=held.hits,
+                misses=held.misses,
+                hit_s=held.hit_s,
+                miss_s=held.miss_s,
+                unenforced=held.unenforced,
+            )
+        )
+        return Completion(
+            "".join(report.text for report in reports if isinstance(report, Piece | Ended)),
+            FinishReason.STOP if ended.ending == Ending.STOP else FinishReason.LENGTH,
+            model,
+            Usage(ended.prompt_tokens, ended.completion_tokens, ended.cached_tokens),
+            timings=stopwatch.timings(),
+            held=held if held != Held() else None,
+        )
+
+    def _changed(self, event: EngineEvent) -> None:
+        self._observe(EngineChanged(_NAME, event.model, event.action, event.detail))
+        if event.action in ("died", "failed"):
+            self._observe(
+                Trouble(_NAME, f"the process of the model {event.model} {event.action}: {event.detail}")
+            )
+        self._tell()
+
+    def _tell(self) -> None:
+        beats, loaded = self._shelf.beats, self._shelf.loaded
+        self._observe(
+            EngineState(
+                len(loaded),
+                sum(needed.total for needed in loaded.values()),
+                sum(beat.running for beat in beats),
+                sum(beat.waiting for beat in beats),
+                sum(beat.cached_tokens for beat in beats),
+            )
+        )
 
 
-def _completion(reports: Sequence[Report], model: str, stopwatch: Stopwatch) -> Completion:
-    _refuse(reports)
-    ended = next((report for report in reports if isinstance(report, Ended)), None)
-    if ended is None:
-        raise ProviderAnswerInvalid("The engine's answer ended without its end.")
-    return Completion(
-        "".join(report.text for report in reports if isinstance(report, Piece | Ended)),
-        FinishReason.STOP if ended.ending == Ending.STOP else FinishReason.LENGTH,
-        model,
-        Usage(ended.prompt_tokens, ended.completion_tokens, ended.cached_tokens),
-        timings=stopwatch.timings(),
-    )
+def _held(reports: Sequence[Report], cost: GrammarCost) -> Held:
+    findings = next((report.findings for report in reports if isinstance(report, Unenforced)), ())
+    return Held(findings, cost.hits, cost.misses, cost.hit_s, cost.miss_s)
 
 
 def _refuse(reports: Sequence[Report]) -> None:
     for report in reports:
         if isinstance(report, Refused):
             raise _ERRORS[report.refusal](report.message)
-
-
-def _told(observe: Observer) -> Callable[[EngineEvent], None]:
-    """What an operator must know: a process that died or could not load its model."""
-
-    def hear(event: EngineEvent) -> None:
-        if event.action in ("died", "failed"):
-            observe(Trouble(_NAME, f"the process of the model {event.model} {event.action}: {event.detail}"))
-
-    return hear

@@ -19,8 +19,11 @@ _EXTRA = {field.name: field for field in fields(Sampling) if field.name not in _
 _WHOLE = frozenset(("top_k", "repeat_last_n", "dry_allowed_length", "dry_penalty_last_n", "mirostat"))
 
 
-def command_of(request: CompletionRequest, name: str) -> Generate:
-    """The command. Raises RequestUnsupported or RequestRejected for a parameter that the engine does not know."""
+def command_of(request: CompletionRequest, name: str, now: float) -> Generate:
+    """The command; ``now`` is of the clock that the request's deadline is on.
+
+    Raises RequestUnsupported or RequestRejected for a parameter that the engine does not know.
+    """
     if request.grammar is not None and request.response_schema is not None:
         raise RequestRejected("A grammar and a JSON Schema at once: ask for one of them.")
     schema = request.response_schema
@@ -32,6 +35,8 @@ def command_of(request: CompletionRequest, name: str) -> Generate:
         request.parameters.stop,
         None if schema is None else json.dumps(schema, default=_plain),
         request.grammar,
+        request.priority,
+        None if request.deadline is None else max(0.0, request.deadline - now),
     )
 
 

@@ -79,6 +79,10 @@ class CompletionRequest:
     parameters: Parameters = field(default_factory=Parameters)
     response_schema: JsonObject | None = None
     grammar: str | None = None
+    priority: float = 0.0
+    """Higher goes first, where a provider has a queue of its own."""
+    deadline: float | None = None
+    """On the service's monotonic clock, in seconds; nobody waits for the answer after it."""
     nonce: str = ""
     """Random text that delimits documents inlined into a message, so that a document can't fake its end."""
     most_answer_tokens: int | None = None
@@ -131,6 +135,21 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How an answer was held to its schema or grammar while it was written; of the local engine."""
+
+    unenforced: tuple[str, ...] = ()
+    """Keywords of the schema that the grammar does not hold, each with its place: checked when the answer is whole."""
+    hits: int = 0
+    """Tokens that the model chose freely and the grammar allowed."""
+    misses: int = 0
+    """Tokens chosen again, with the grammar applied to the whole vocabulary."""
+    hit_s: float = 0.0
+    """Seconds, of all hits together."""
+    miss_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """One answer."""
 
@@ -143,6 +162,8 @@ class Completion:
     """US dollars, where the provider itself says so; else None."""
     timings: Timings = field(default_factory=Timings)
     quota: Quota | None = None
+    held: Held | None = None
+    """None without schema and grammar, and where the provider does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class Work:
                 parameters=plan.parameters,
                 response_schema=plan.schema,
                 grammar=plan.grammar,
+                priority=task.priority,
+                deadline=deadline.at,
                 nonce=f"{self._desk.rng.getrandbits(64):016x}",
             )
             with self._desk.stage(ref, "provider"):

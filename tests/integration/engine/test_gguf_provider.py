@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ import pytest_asyncio
 from llm_service.errors import (
     ContextTooLong,
     ModelNotFound,
+    ProviderTimeout,
     RequestRejected,
     RequestUnsupported,
     SettingsInvalid,
 )
+from llm_service.events import EngineAnswered, EngineChanged, EngineState, Event
 from llm_service.providers.gguf import create
 from llm_service.providers.protocol import CompletionRequest, FinishReason, Message, Parameters, Provider
 from llm_service.providers.registry import ProviderContext
@@ -122,3 +125,73 @@ async def test_its_health_is_that_of_its_model_s_file(provider: Provider, models
 def test_a_provider_without_a_model_is_refused(models: Path) -> None:
     with pytest.raises(SettingsInvalid, match="GGUF_MODEL"):
         create(context_of(GgufSettings()))
+
+
+async def test_what_the_grammar_did_and_what_it_does_not_hold_is_told(models: Path) -> None:
+    told: list[Event] = []
+    settings = GgufSettings(folder=models, model="wide", context_tokens=2_048, memory_mb=1_000, threads=1)
+    made: Provider = create(replace(context_of(settings), observe=told.append))
+    schema = {
+        "type": "array",
+        "items": {"const": 7},
+        "maxItems": 3,
+        "maxContains": 9,
+        "contains": {"const": 7},
+    }
+    try:
+        answer = await made.complete(
+            CompletionRequest(QUESTION, parameters=Parameters(1.0, seed=1), response_schema=schema)
+        )
+        plain = await made.complete(CompletionRequest(QUESTION, parameters=Parameters(max_tokens=3)))
+    finally:
+        await made.close()
+    assert plain.held is None
+    assert answer.held is not None
+    assert answer.held.hits + answer.held.misses == answer.usage.completion_tokens
+    assert answer.held.misses > 0 < answer.held.miss_s
+    assert [place for place in answer.held.unenforced if "maxContains" in place]
+    first = next(event for event in told if isinstance(event, EngineAnswered))
+    assert (first.hits, first.misses) == (answer.held.hits, answer.held.misses)
+    assert first.unenforced == answer.held.unenforced
+    assert [event.action for event in told if isinstance(event, EngineChanged)] == ["loaded", "unloaded"]
+    states = [event for event in told if isinstance(event, EngineState)]
+    assert max(state.running for state in states) == 1
+    assert max(state.model_bytes for state in states) > (models / "wide.gguf").stat().st_size
+    assert states[-1] == EngineState(0, 0, 0, 0, 0)
+
+
+async def test_the_task_s_priority_and_deadline_are_the_engine_s(models: Path) -> None:
+    """One place in the batch: who waits is let in by priority, and not after the deadline."""
+    told: list[Event] = []
+    settings = GgufSettings(folder=models, model="small", context_tokens=4_096, max_concurrent=1, threads=1)
+    clock = SystemClock()
+    made: Provider = create(replace(context_of(settings), observe=told.append))
+    ended: list[str] = []
+
+    async def ask(name: str, tokens: int, priority: float = 0.0, deadline: float | None = None) -> None:
+        parameters = Parameters(0.0, max_tokens=tokens, extra={"logit_bias": {"2": -100.0}})
+        await made.complete(
+            CompletionRequest(QUESTION, parameters=parameters, priority=priority, deadline=deadline)
+        )
+        ended.append(name)
+
+    async def until(holds: Callable[[EngineState], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not any(isinstance(event, EngineState) and holds(event) for event in told):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    try:
+        first = asyncio.create_task(ask("first", 3_000))
+        await until(lambda state: state.running == 1)
+        later = [
+            asyncio.create_task(ask("low", 1)),
+            asyncio.create_task(ask("high", 1, priority=5.0)),
+        ]
+        await until(lambda state: state.waiting == 2)
+        with pytest.raises(ProviderTimeout, match="deadline"):
+            await ask("late", 1, deadline=clock.monotonic() + 0.05)
+        assert ended == []
+        await asyncio.gather(first, *later)
+    finally:
+        await made.close()
+    assert ended == ["first", "high", "low"]
