@@ -93,7 +93,7 @@ class TaskLife:
 
     async def _read(self, case: Case, envelope: Envelope) -> Task | ServiceError | None:
         """What the message asks for. A machine that is short of memory reads it again: no task fails for that at once."""
-        for _ in range(_READINGS):
+        for left in reversed(range(_READINGS)):
             try:
                 # What kills a process may be in its reading too.
                 return Poison() if case.delivery.is_poisoned else envelope.task()
@@ -101,10 +101,10 @@ class TaskLife:
                 return error
             except Exception as bug:
                 crash = self._attempts.crashed(case, bug)
-            if not isinstance(crash, MachineShort):
-                break
+                if not left or not isinstance(crash, MachineShort):
+                    return crash
             await self._tools.clock.sleep(_READ_AGAIN_S)
-        return crash
+        raise AssertionError("the last reading returns")
 
     # --- repeats --------------------------------------------------------------------------------
 
