@@ -14,6 +14,9 @@ from llm_service.tasks.cutting import Pause
 from llm_service.tasks.pool import Slot, WorkerPool
 from llm_service.tasks.waiting_room import SentRound, Wait, WaitingRoom
 
+# Of a suspect, after which it waits in its place: what keeps it waiting at each of its turns is no moment's trouble.
+_ROUNDS = 10
+
 
 class Patience:
     """The waits of one task. Each may raise SentRound."""
@@ -42,7 +45,8 @@ class Patience:
         if self._guard.is_open:
             with self._room.seat(self._wait), self._pool.blocking():
                 await self._guard.wait_ready(self._deadline)
-            self._give_turn_up()
+            if not self._guard.is_open:
+                self._give_turn_up()
 
     async def while_open(self, pause: Pause) -> None:
         """The same, where the breaker opened while the task waited for its slot.
@@ -63,7 +67,9 @@ class Patience:
             # Where it can't go round: nothing else is begun for the sake of a moment, for that of an outage it is.
             async with slot.waiting(is_idle=is_away or not self._is_suspect):
                 yield
-        self._give_turn_up()
+        # Where the breaker still tries, this is the one that was let through for it.
+        if not self._guard.is_open:
+            self._give_turn_up()
 
     def _give_turn_up(self) -> None:
         """A suspect runs alone or not at all: it comes back to another turn. Raises SentRound.
@@ -71,7 +77,8 @@ class Patience:
         While it waits for a moment the next suspect would be run beside it, and if that one kills both are counted; and
         when an outage ends all that waited for it would go on together.
         """
-        if self._is_suspect and self._wait.may_leave():
+        is_patient = self._course.delivery.round >= _ROUNDS
+        if self._is_suspect and not is_patient and self._wait.may_leave():
             raise SentRound(self._cause())
 
     def _cause(self) -> ServiceError:
