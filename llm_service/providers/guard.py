@@ -23,7 +23,7 @@ from llm_service.errors import (
 )
 from llm_service.events import Observer, ProviderCalled, ProviderRetried, RateChanged, TurnAwaited
 from llm_service.providers.ability import refuse_unable
-from llm_service.providers.load import left_by, tokens_of
+from llm_service.providers.load import in_words, left_by, tokens_of
 from llm_service.providers.prices import PriceList
 from llm_service.providers.protocol import Completion, CompletionRequest, Provider, Timings
 from llm_service.providers.reading import Pace, paced, whole, within
@@ -109,8 +109,8 @@ class Guard:
 
     @property
     def is_away(self) -> bool:
-        """Whether nobody gets through for longer than a moment: the breaker is not closed, or "come later" was said."""
-        return self.is_open or self._limit.held_for() > _MOMENT_S
+        """Whether nobody gets through for longer than a moment: by the breaker, a "come later", or a minute used up."""
+        return self.is_open or max(self._limit.held_for(), self._limit.turn_in()) > _MOMENT_S
 
     @property
     def reason(self) -> str:
@@ -344,7 +344,7 @@ class Guard:
         if not too_late and not (asking.hurried and rate_s > _MOMENT_S):
             return None
         limits = self._rates.of(self._model(asking.request)).limits
-        sentence = f"Its turn at {name} comes in {rate_s:.0f} s at the earliest ({_in_words(*limits)})"
+        sentence = f"Its turn at {name} comes in {rate_s:.0f} s at the earliest ({in_words(*limits)})"
         if asking.hurried:
             return ProviderRateLimited(f"{sentence}.", retry_after=rate_s)
         return DeadlineExceeded(f"{sentence}, and the task's deadline before that.")
@@ -386,13 +386,6 @@ def hurried_off(error: ProviderError) -> bool:
     if isinstance(error, ProviderAccountError):
         return True
     return (bounded(error.retry_after) or 0.0) > _MOMENT_S
-
-
-def _in_words(requests: float | None, tokens: float | None) -> str:
-    """The limits in force, as a reader of the task's end can check them."""
-    named = {"requests": requests, "tokens": tokens}
-    words = [f"{limit:,.0f} {what} a minute" for what, limit in named.items() if limit is not None]
-    return "the limit is " + " and ".join(words) if words else "the provider says that little is left"
 
 
 def _timed(completion: Completion, queue_s: float) -> Completion:

@@ -29,3 +29,10 @@ def left_by(said: Completion | ProviderError) -> tuple[Left, Left]:
         Left(quota.requests_limit, quota.requests_left, quota.requests_reset_s),
         Left(quota.tokens_limit, quota.tokens_left, quota.tokens_reset_s),
     )
+
+
+def in_words(requests: float | None, tokens: float | None) -> str:
+    """The limits in force, as a reader of the task's end can check them."""
+    named = {"requests": requests, "tokens": tokens}
+    words = [f"{limit:,.0f} {what} a minute" for what, limit in named.items() if limit is not None]
+    return "the limit is " + " and ".join(words) if words else "the provider says that little is left"

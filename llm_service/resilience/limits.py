@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,6 +91,10 @@ class ConcurrencyLimit:
     def held_for(self) -> float:
         """Seconds for which no permit is given any more; 0 when there is no hold."""
         return max(self._held_until - self._clock.monotonic(), 0.0)
+
+    def turn_in(self) -> float:
+        """Seconds until the rate of any model lets somebody go who waits; 0 where nobody waits for that."""
+        return min((call.wait() for call in self._firsts()), default=0.0)
 
     # --- permits ----------------------------------------------------------------------------------
 
@@ -242,8 +246,11 @@ class ConcurrencyLimit:
         """Seconds until time alone lets somebody go who waits; None where only a release does."""
         if not self._waiters or ((held := self.held_for()) <= 0 and self._taken >= self._allowed):
             return None
-        firsts = {waiter.call.rate: waiter.call for waiter in reversed(self._waiters.values())}
-        return max(held, min(call.wait() for call in firsts.values()))
+        return max(held, self.turn_in())
+
+    def _firsts(self) -> Iterable[Call]:
+        """Of those who wait, the first of each model."""
+        return {waiter.call.rate: waiter.call for waiter in reversed(self._waiters.values())}.values()
 
     async def _grant_at(self, moment: float) -> None:
         # In a loop, since a loop's timer may be early by the clock's resolution.

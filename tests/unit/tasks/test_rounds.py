@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,9 +21,11 @@ from llm_service.errors import (
     RequestRejected,
     ServiceError,
 )
+from llm_service.providers.guard import Guard
+from llm_service.resilience.rate import RatePolicy
 from llm_service.tasks.ports import Delivery, Outcome
 from llm_service.tasks.rounds import RoundPolicy
-from tests.unit.tasks.bench import TASK_ID, Bench, Step, body, code, header
+from tests.unit.tasks.bench import GUARD, TASK_ID, Bench, Step, body, code, header
 
 DELAY_S = 30.0
 POLICY = RoundPolicy(DELAY_S, max_attempts=3, max_bytes=10_000, group="workers")
@@ -283,6 +286,26 @@ async def test_what_exceeds_the_share_waits_on_the_retry_topic_and_is_no_attempt
     for life in lives:
         life.cancel()
     await asyncio.gather(*lives, return_exceptions=True)
+    bench.assert_at_rest()
+
+
+async def test_a_minute_that_is_used_up_does_not_keep_the_window_from_other_providers() -> None:
+    bench = Bench(rounds=POLICY, share=3, pool=5)
+    slow = replace(GUARD, rate=RatePolicy(requests=6))
+    bench.guards["model"] = Guard(bench.model, slow, bench.clock, random.Random(1), bench.events.append)
+    lives = [bench.start(bench.delivery(task_id=f"task-{n}", offset=n)) for n in range(20)]
+    await bench.clock.settle()
+    answered = [outcome for outcome in bench.settler.outcomes if outcome.retry is None]
+    assert [code(outcome) for outcome in answered] == ["success"], "the first has its turn at once"
+    notes = [note_of(outcome) for outcome in bench.settler.outcomes if outcome.retry is not None]
+    assert len(bench.room) == 3
+    assert len(notes) == 16
+    assert {note.attempt for note in notes} == {1}, "waiting costs no attempt"
+    await bench.live(bench.delivery({"text": "x", "provider": "other"}, task_id="other", offset=99))
+    assert code(bench.settler.outcomes[-1]) == "success"
+    await bench.clock.advance(31)
+    await ended(lives)
+    assert len(bench.model.requests) == 4
     bench.assert_at_rest()
 
 
