@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from llm_service.errors import ProviderUnavailable, ServiceError
 from llm_service.providers.guard import Guard
-from llm_service.resilience.breaker import OPEN
+from llm_service.resilience.breaker import CLOSED, OPEN
 from llm_service.resilience.deadline import Deadline
 from llm_service.tasks.course import Course
 from llm_service.tasks.cutting import Pause
@@ -45,7 +45,7 @@ class Patience:
         if self._guard.is_open:
             with self._room.seat(self._wait), self._pool.blocking():
                 await self._guard.wait_ready(self._deadline)
-            if not self._guard.is_open:
+            if self._guard.state == CLOSED:
                 self._give_turn_up()
 
     async def while_open(self, pause: Pause) -> None:
@@ -68,7 +68,7 @@ class Patience:
             async with slot.waiting(is_idle=is_away or not self._is_suspect):
                 yield
         # Where the breaker still tries, this is the one that was let through for it.
-        if not self._guard.is_open:
+        if self._guard.state == CLOSED:
             self._give_turn_up()
 
     def _give_turn_up(self) -> None:
