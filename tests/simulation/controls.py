@@ -179,7 +179,7 @@ def poison_is_never_counted() -> Iterator[None]:
 @contextmanager
 def suspects_in_company() -> Iterator[None]:
     """Suspects run beside all others, whose counts rise with theirs."""
-    with patch.object(HandingOver, "runs_alone", lambda *_: False):
+    with patch.object(HandingOver, "_runs_alone", lambda *_: False):
         yield
 
 
