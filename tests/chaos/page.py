@@ -64,7 +64,7 @@ that the checker must catch (`tests/acceptance/test_chaos.py`, `tests/acceptance
 
 What is tested beside it: the end of a worker at each durable boundary, before and after it, on real services
 (`tests/acceptance/test_crash_points.py`); the worker's own code under simulated faults (`./scripts/simulate`); parsers of
-whatever comes from outside (`./scripts/fuzz`); the code of offsets, maps and settling broken in 1,400 small ways
+whatever comes from outside (`./scripts/fuzz`); the code of offsets, maps and settling broken in some 1,500 small ways
 ([docs/mutation.md](mutation.md)); earlier versions replaced by this one under load (`./scripts/upgrade`); an
 hour without faults, in which nothing may grow (`./scripts/soak`).
 """
