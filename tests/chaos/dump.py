@@ -21,6 +21,9 @@ from tests.chaos.recording import Lying, write_lines
 # A transaction that a dead process left open hides what follows until the broker ends it.
 _LIMIT_S = 60.0
 
+# After a run, on a machine whose cores are wanted by others too.
+_CONNECT_S = 60.0
+
 
 def topic(bootstrap: str, name: str, partitions: int, path: Path) -> None:
     """All records, each with whether it counts. Raises TimeoutError where a transaction stays open."""
@@ -34,7 +37,7 @@ def topic(bootstrap: str, name: str, partitions: int, path: Path) -> None:
 
 async def tables(dsn: str, path: Path) -> None:
     """Every table of the public schema, row by row."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
     try:
         names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         found: dict[str, list[dict[str, Any]]] = {}

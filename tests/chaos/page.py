@@ -85,6 +85,11 @@ def page(evidence: Path = EVIDENCE) -> str:
         parts += ["## The recorded run\n", _run(storm)]
     if weak := records.get("at-least-once"):
         parts += ["## The same in `at_least_once`\n", _run(weak)]
+    if rare := records.get("rare"):
+        parts += [
+            "## A store that refuses, a process without memory, a message that kills\n",
+            _run(rare),
+        ]
     takeovers = {
         name: records[f"kills-{name}"] for name in ("classic", "consumer") if f"kills-{name}" in records
     }
@@ -145,9 +150,14 @@ def _about(found: Report) -> list[str]:
 def _faults(found: Report) -> list[str]:
     kinds = numbers(found, "I1")["kinds"]
     struck: Counter[str] = Counter(found["faults"])
+    planned = found["plan"]["faults"]
     struck["F7"] += kinds.get("long", 0)
     struck["F21"] += kinds.get("crashes the parser", 0)
-    rows = [f"| {name} | {what} | {_number(struck[name])} |" for name, what in found["words"].items()]
+    rows = [
+        f"| {name} | {what} | {_number(struck[name])} |"
+        for name, what in found["words"].items()
+        if name in planned
+    ]
     return ["| fault | what | times |", "|---|---|--:|", *rows]
 
 
