@@ -73,7 +73,8 @@ def _growth(soak: Report) -> list[str]:
         lines.append(
             f"| {one['worker']} | {one['measure']}, {one['unit']} | {one['grew']:g} | {one['bound']:g} | {held} |"
         )
-    return lines
+    notes = [f"- {measure}: {note}" for measure, note in soak.get("notes", {}).items()]
+    return [*lines, "", *notes] if notes else lines
 
 
 def _spread(name: str, values: Sequence[float]) -> str:

@@ -61,3 +61,20 @@ def test_both_ways_of_going_on_are_recorded(protocol: str) -> None:
     kills = numbers(found, "kills")
     assert kills["same instance back, s"]["count"] >= 5
     assert kills["another member, s"]["count"] >= 5
+
+
+def test_the_soak_is_an_hour_in_which_nothing_was_lost_and_what_grew_has_a_note() -> None:
+    found = recorded("soak")
+    assert found["plan"]["seconds"] >= 3600
+    assert len(found["soak"]["minutes"]) >= 59
+    assert numbers(found, "I1")["lost"] == 0
+    assert numbers(found, "I2")["events beyond one a message"] == 0
+    grown = {one["measure"] for one in found["soak"]["growth"] if not one["holds"]}
+    assert grown == set(found["soak"].get("notes", {}))
+
+
+def test_an_upgrade_under_load_loses_nothing() -> None:
+    found = recorded("upgrade")
+    assert found["holds"]
+    assert all(course["numbers"]["tasks"] > 500 for course in found["courses"])
+    assert all(course["numbers"]["lost"] == course["numbers"]["wrong"] == 0 for course in found["courses"])
