@@ -22,7 +22,6 @@ from llm_service.providers.compatible.refusal import broken_off, refused
 from llm_service.providers.compatible.request import _is_strict
 from llm_service.providers.compatible.sse import events
 from llm_service.providers.compatible.vendors import (
-    ANTHROPIC,
     COMPATIBLE,
     GOOGLE,
     OPENAI,
@@ -91,8 +90,6 @@ def test_quota_and_wait() -> None:
     limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-limit-tokens": "40000"}
     assert quota_of(limits, OPENAI.quota, NOW) == Quota(requests_limit=60, tokens_limit=40_000)
     assert quota_of({"x-ratelimit-limit": "20"}, OPENROUTER.quota, NOW) == Quota(requests_limit=20)
-    told = {"anthropic-ratelimit-requests-limit": "50", "anthropic-ratelimit-tokens-limit": "8000"}
-    assert quota_of(told, ANTHROPIC.quota, NOW) == Quota(requests_limit=50, tokens_limit=8_000)
     assert quota_of({"x-ratelimit-limit-requests": "10;w=1"}, OPENAI.quota, NOW) is None
     assert wait_of(headers, NOW) == 0.25
     assert wait_of({"retry-after": "9"}, NOW) == 9
