@@ -216,6 +216,7 @@ async def test_a_deep_page_costs_nobody_else(converter: Converter, tmp_path: Pat
     assert "deep" in await converter.to_text(stored(tmp_path, "a.html", DEEP))
 
 
+MAIL = b"From: a@b.ru\nMIME-Version: 1.0\n"
 # Made when they are used: packing hundreds of megabytes takes a second.
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "ratio.docx": (lambda: documents.docx_bomb(50_000_000), "times its size"),
@@ -267,6 +268,19 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "holds a stream",
     ),
+    "parts.eml": (
+        lambda: MAIL + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 500_000,
+        "500000 parts",
+    ),
+    "addresses.eml": (lambda: MAIL + b"To: " + b"a@b.ru, " * 300_000 + b"\n\nbody", "a head of 2400"),
+    "fields.eml": (lambda: MAIL + b"X-A: b\n" * 1_000_000 + b"\nbody", "a head of 7000"),
+    "slides.pptx": (
+        lambda: documents.with_parts(
+            documents.pptx("a"), {f"ppt/slides/slide{number}.xml": b"<a/>" for number in range(10, 2_100)}
+        ),
+        "more than 2000 slides",
+    ),
+    "deep.xml": (lambda: b"<?xml version='1.0'?>" + b"<a>" * 1_000_000, "3000021 characters"),
     "long.rtf": (lambda: b"{\\rtf1 " + b"\\par\n" * 2_100_000, "2000001 characters"),
 }
 
