@@ -28,16 +28,35 @@ class Requirement:
     weights: int
     cache: int
     computing: int
+    gpu: int = 0
+    """Of a GPU's memory; what is there is not in ``weights`` and ``cache``."""
 
     @property
     def total(self) -> int:
+        """Of main memory."""
         return self.weights + self.cache + self.computing
 
     def __str__(self) -> str:
+        of_gpu = f" and {_mb(self.gpu)} MB of a GPU's" if self.gpu else ""
         return (
             f"{_mb(self.total)} MB of memory (weights {_mb(self.weights)}, cache {_mb(self.cache)}, "
-            f"computing {_mb(self.computing)})"
+            f"computing {_mb(self.computing)}){of_gpu}"
         )
+
+    def shared_with_gpu(self, header: Header, gpu_layers: int) -> Requirement:
+        """The same with so many layers on a GPU, -1 for all.
+
+        Layers are taken as equally large. The embedding of tokens stays in main memory, where the buffers for
+        computing are too; an estimate from above, of each kind of memory.
+        """
+        layers = header.number("block_count")
+        there = layers if gpu_layers < 0 else min(gpu_layers, layers)
+        if not there:
+            return self
+        weights, cache = self.weights * there // layers, self.cache * there // layers
+        embedding = min(weights, header.vocabulary * header.number("embedding_length") * 4)
+        gpu = weights + cache + self.computing - _BASE_BYTES
+        return Requirement(self.weights - weights + embedding, self.cache - cache, self.computing, gpu)
 
 
 def judged(path: Path, header: Header) -> tuple[Path, ...]:

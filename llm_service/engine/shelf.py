@@ -43,6 +43,8 @@ class ShelfPolicy:
     idle_s: float
     silence_s: float
     repeatable: bool = False
+    gpu_memory_bytes: int = 0
+    """What all may take of a GPU; 0: there is none, and ``gpu_layers`` changes nothing."""
 
 
 @dataclass(slots=True)
@@ -137,14 +139,19 @@ class Shelf:
 
     async def _made_room(self, needed: Requirement) -> bool:
         """Unload what idles, the one used longest ago first, until it fits."""
-        while needed.total > self._policy.memory_bytes - sum(
-            each.needed.total for each in self._places.values()
-        ):
+        while not self._has_room(needed):
             idle = [name for name, place in self._places.items() if not place.users]
             if not idle:
                 return False
             await self._unload(min(idle, key=lambda name: self._places[name].last_used))
         return True
+
+    def _has_room(self, needed: Requirement) -> bool:
+        policy, loaded = self._policy, self.loaded.values()
+        return (
+            needed.total + sum(each.total for each in loaded) <= policy.memory_bytes
+            and needed.gpu + sum(each.gpu for each in loaded) <= policy.gpu_memory_bytes
+        )
 
     async def _unload(self, name: str) -> None:
         await self._places.pop(name).engine.close()
@@ -183,6 +190,13 @@ class Shelf:
             raise ModelNotFound(f"The model {name} can't be read: {error.strerror}.") from None
         context = context_for(header, policy.context_tokens)
         needed = requirement(header, files, context, policy.batch_tokens, policy.cache_type)
+        if policy.gpu_memory_bytes:
+            needed = needed.shared_with_gpu(header, policy.gpu_layers)
+        if needed.gpu > policy.gpu_memory_bytes:
+            raise ModelNotFound(
+                f"The model {name} needs {needed}, and models may have {policy.gpu_memory_bytes // 1_000_000} MB of it "
+                "(GGUF_GPU_MEMORY_MB): put fewer of its layers there (GGUF_GPU_LAYERS)."
+            )
         if needed.total > policy.memory_bytes:
             raise ModelNotFound(
                 f"The model {name} needs {needed}, and models may have {policy.memory_bytes // 1_000_000} MB "

@@ -79,6 +79,7 @@ def _policy(options: Mapping[str, object]) -> ShelfPolicy:
         batch_tokens=int(number(options, "batch_tokens")),
         threads=or_else("threads", threads_for_models),
         gpu_layers=int(text(options, "gpu_layers")),
+        gpu_memory_bytes=or_else("gpu_memory_mb", lambda: 0) * _MB,
         cache_type=text(options, "cache_type"),
         max_tokens=int(number(options, "max_tokens")),
         idle_s=number(options, "idle_seconds"),

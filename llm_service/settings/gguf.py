@@ -81,6 +81,14 @@ class GgufSettings(LimitedSettings):
         le=10_000,
         description="Layers computed on a GPU where the library was built for one; -1: all.",
     )
+    gpu_memory_mb: int | None = Field(
+        default=None,
+        validation_alias="GGUF_GPU_MEMORY_MB",
+        ge=100,
+        le=10_000_000,
+        description="What all loaded models may take of the GPU's memory together, in megabytes; unset: models are judged "
+        "as if all of them were in main memory.",
+    )
     cache_type: Literal["f16", "f32"] = Field(
         default="f16",
         validation_alias="GGUF_CACHE_TYPE",

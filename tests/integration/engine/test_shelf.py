@@ -98,6 +98,15 @@ async def test_what_does_not_fit_is_told_what_it_needs(shelves: Shelves) -> None
         await shelf.check("one")
 
 
+async def test_what_does_not_fit_on_the_gpu_is_told_what_it_needs_there(shelves: Shelves) -> None:
+    with pytest.raises(ModelNotFound, match=r"MB of a GPU's, .* may have 1 MB of it .*fewer of its layers"):
+        await shelves.shelf(gpu_layers=-1, gpu_memory_bytes=1_000_000).check("one")
+    on_gpu = await shelves.shelf(gpu_layers=-1, gpu_memory_bytes=100_000_000).check("one")
+    without = await shelves.shelf(gpu_layers=0, gpu_memory_bytes=100_000_000).check("one")
+    assert without.gpu == 0 < on_gpu.gpu
+    assert on_gpu.total < without.total
+
+
 @pytest.mark.parametrize("name", ["four", "../one", "", "one.gguf"])
 async def test_a_name_that_is_not_there_leads_nowhere(shelves: Shelves, name: str) -> None:
     with pytest.raises(ModelNotFound, match="there are: one, three, two"):

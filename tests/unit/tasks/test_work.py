@@ -207,3 +207,12 @@ async def test_a_fence_is_taken_off_where_json_is_asked_for_and_left_where_it_is
     bench = Bench()
     bench.model.script = [fenced]
     assert json.loads(str((await ended(bench, text="x"))[1]["result"])) == {"raw_response": fenced}
+
+
+async def test_the_provider_is_told_how_urgent_the_task_is_and_till_when() -> None:
+    bench = Bench()
+    assert (await ended(bench, priority=3, deadline_at="2026-01-01T00:00:50Z", text="x"))[0] == "success"
+    (request,) = bench.model.requests
+    assert request.priority == 3
+    assert request.deadline is not None
+    assert 0 < request.deadline - bench.clock.monotonic() <= 50
