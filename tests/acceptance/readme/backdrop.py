@@ -31,7 +31,18 @@ from tests.services.toolchains import java
 
 _LIMIT_S = 90.0
 _WATCHED_S = 3
-_DEVELOPERS = ("test", "bench", "chaos", "upgrade", "mutate", "fuzz", "lock", "picture", "make-samples")
+_DEVELOPERS = (
+    "test",
+    "bench",
+    "chaos",
+    "soak",
+    "upgrade",
+    "mutate",
+    "fuzz",
+    "lock",
+    "picture",
+    "make-samples",
+)
 _KAFKA_TOOLS: Mapping[str, str] = MappingProxyType(
     {
         "kafka-topics": "org.apache.kafka.tools.TopicCommand",
