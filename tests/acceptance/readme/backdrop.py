@@ -37,6 +37,7 @@ _DEVELOPERS = (
     "chaos",
     "soak",
     "upgrade",
+    "failover",
     "mutate",
     "fuzz",
     "lock",
