@@ -2,7 +2,12 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.services.plugin", "tests.services.image_plugin", "tests.services.llama_plugin"]
+pytest_plugins = [
+    "tests.services.plugin",
+    "tests.services.image_plugin",
+    "tests.services.litellm_plugin",
+    "tests.services.llama_plugin",
+]
 
 # How long an example takes, or its making, says how busy the machine is and not that something is wrong.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

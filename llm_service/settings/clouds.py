@@ -141,5 +141,19 @@ class CompatibleSettings(CloudSettings):
     base_url: str = _address("http://localhost:8000/v1")
 
 
-CLOUD_GROUPS = ("openai", "openrouter", "moonshot", "qwen", "anthropic", "google", "compatible")
+class LitellmSettings(CloudSettings):
+    """Any vendor that LiteLLM knows; needs ``llm-service[litellm]``. Models have their vendor's name: groq/llama-3.3-70b."""
+
+    prefix = "LITELLM"
+    needs_key = False
+    model_config = named("LITELLM")
+    base_url: str | None = Field(
+        default=None,
+        pattern=_ADDRESS,
+        description="Address of the vendor's API; unset: the one that LiteLLM knows.",
+        json_schema_extra={"expected": "an address that begins with https:// or http://"},
+    )
+
+
+CLOUD_GROUPS = ("openai", "openrouter", "moonshot", "qwen", "anthropic", "google", "compatible", "litellm")
 """Their names in the root, which are the providers' names."""

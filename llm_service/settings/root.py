@@ -13,6 +13,7 @@ from llm_service.settings.clouds import (
     CloudSettings,
     CompatibleSettings,
     GoogleSettings,
+    LitellmSettings,
     MoonshotSettings,
     OpenAISettings,
     OpenRouterSettings,
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     anthropic: AnthropicSettings = Field(default_factory=AnthropicSettings)
     google: GoogleSettings = Field(default_factory=GoogleSettings)
     compatible: CompatibleSettings = Field(default_factory=CompatibleSettings)
+    litellm: LitellmSettings = Field(default_factory=LitellmSettings)
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
