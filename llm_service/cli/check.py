@@ -11,7 +11,7 @@ from llm_service.cli.options import env_file_option, json_option
 
 COMPONENTS = (
     *("kafka", "minio", "postgres", "gigachat", "ollama", "gguf"),
-    *("openai", "openrouter", "moonshot", "qwen", "anthropic", "google", "compatible"),
+    *("openai", "openrouter", "moonshot", "qwen", "anthropic", "google", "compatible", "litellm"),
 )
 
 _EXAMPLES = """\b

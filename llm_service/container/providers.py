@@ -136,8 +136,9 @@ def at_the_vendors(settings: Settings, name: str) -> bool:
     cloud = settings.clouds.get(name)
     if cloud is None:
         return True
-    usual: str = type(cloud).model_fields["base_url"].default
-    return bool(cloud.model_dump()["base_url"].rstrip("/") == usual)
+    usual: str | None = type(cloud).model_fields["base_url"].default
+    address: str | None = cloud.model_dump()["base_url"]
+    return address == usual if address is None else address.rstrip("/") == usual
 
 
 def _options(settings: Settings, name: str) -> Mapping[str, object]:

@@ -25,6 +25,7 @@ from llm_service.settings import Settings
 from llm_service.settings.clouds import CloudSettings
 
 _SHOWN_MODELS = 10
+_LITELLM = "litellm"
 
 
 async def probe(name: str, settings: Settings, clock: Clock) -> Sequence[Finding]:
@@ -35,8 +36,22 @@ async def probe(name: str, settings: Settings, clock: Clock) -> Sequence[Finding
     if cloud is None or cloud.model is None:
         found.skipped("key", f"not configured: set {prefix}_MODEL and {prefix}_API_KEY to use it")
         return found.findings
+    if name == _LITELLM:
+        await _look_at_library(settings, clock, found)
+        return found.findings
     remedy = f"See whether the network on the way is overloaded, and that {prefix}_BASE_URL is right; ask again in a minute."
     return await found.within(_look(settings, cloud, cloud.model, clock, found), remedy)
+
+
+async def _look_at_library(settings: Settings, clock: Clock, found: Collection) -> None:
+    """LiteLLM has no list of an account's models, and no call of all its vendors that costs nothing."""
+    try:
+        provider = build_provider(settings, _LITELLM, clock, random.Random(), _unheard)  # noqa: S311 - no secret
+    except (SettingsInvalid, ProviderError) as error:
+        found.failed("library", error.message, "Install it, or name the model with its vendor before it.")
+        return
+    await provider.close()
+    found.skipped("key", "only a call that costs tells: llm-service ask --provider litellm 'Hello'")
 
 
 async def _look(
