@@ -14,9 +14,6 @@ from llm_service.tasks.cutting import Pause
 from llm_service.tasks.pool import Slot, WorkerPool
 from llm_service.tasks.waiting_room import SentRound, Wait, WaitingRoom
 
-# Of a suspect, after which it waits in its place: what keeps it waiting at each of its turns is no moment's trouble.
-_ROUNDS = 10
-
 
 class Patience:
     """The waits of one task. Each may raise SentRound."""
@@ -45,8 +42,7 @@ class Patience:
         if self._guard.is_open:
             with self._room.seat(self._wait), self._pool.blocking():
                 await self._guard.wait_ready(self._deadline)
-            if self._guard.state == CLOSED:
-                self._give_turn_up()
+            self._give_turn_up()
 
     async def while_open(self, pause: Pause) -> None:
         """The same, where the breaker opened while the task waited for its slot.
@@ -60,25 +56,23 @@ class Patience:
     @asynccontextmanager
     async def pause(self, slot: Slot) -> AsyncIterator[None]:
         """Only wait inside, without the slot."""
-        if not (is_away := self._guard.is_away):
-            self._give_turn_up()
+        is_away = self._guard.is_away
         # The seat outside: a task that is sent round takes no slot again.
         with self._course.waiting(), self._room.seat(self._wait):
-            # Where it can't go round: nothing else is begun for the sake of a moment, for that of an outage it is.
+            # Beside a suspect nothing is begun for the sake of a moment; for that of an outage it is.
             async with slot.waiting(is_idle=is_away or not self._is_suspect):
                 yield
-        # Where the breaker still tries, this is the one that was let through for it.
-        if self._guard.state == CLOSED:
+        if is_away:
             self._give_turn_up()
 
     def _give_turn_up(self) -> None:
-        """A suspect runs alone or not at all: it comes back to another turn. Raises SentRound.
+        """A suspect goes round when an outage is over: all that waited would go on together. Raises SentRound.
 
-        While it waits for a moment the next suspect would be run beside it, and if that one kills both are counted; and
-        when an outage ends all that waited for it would go on together.
+        Where the breaker still tries, this is the one that was let through for it; and where calls were made it goes on,
+        since going round would cost it the tries that it has left.
         """
-        is_patient = self._course.delivery.round >= _ROUNDS
-        if self._is_suspect and not is_patient and self._wait.may_leave():
+        may_leave = self._guard.state == CLOSED and not self._course.has_spent and self._wait.may_leave()
+        if self._is_suspect and may_leave:
             raise SentRound(self._cause())
 
     def _cause(self) -> ServiceError:

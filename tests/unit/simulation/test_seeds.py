@@ -44,6 +44,7 @@ def test_a_seed_gives_the_same_trace_byte_for_byte() -> None:
         pytest.param(25119, id="a task that waits for its provider is not poison for what runs beside it"),
         pytest.param(29696, id="the same, with four workers"),
         pytest.param(35862, id="a task that goes round keeps the count of the processes that it killed"),
+        pytest.param(41649, id="and has as many tries as any other"),
         pytest.param(39010, id="a suspect that a breaker lets through for a try makes that try"),
     ],
 )

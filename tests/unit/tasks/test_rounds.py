@@ -95,22 +95,11 @@ async def test_a_failed_attempt_goes_round_with_the_message_byte_for_byte_and_su
     bench.assert_at_rest()
 
 
-async def test_a_suspect_waits_for_nothing_here_and_leaves_its_turn_to_the_next() -> None:
-    """What it would wait beside may kill, and both would be counted for it."""
-    bench = Bench(rounds=POLICY)
-    bench.model.script = failing(1)
-    await bench.live(replace(bench.delivery(), is_suspect=True))
-    (outcome,) = bench.settler.outcomes
-    note = note_of(outcome)
-    assert (note.attempt, note.round) == (2, 1), "a call was made"
-    assert len(bench.model.requests) == 1, "the second try of the same attempt is not waited for"
-    bench.assert_at_rest()
-
-
-async def test_a_suspect_that_can_go_nowhere_keeps_its_place_while_it_waits_for_a_moment() -> None:
+async def test_a_suspect_keeps_its_turn_while_it_waits_for_a_moment() -> None:
+    """What would be begun meanwhile may kill, and both would be counted for it."""
     blocked: list[int] = []
     for is_suspect in (False, True):
-        bench = Bench()
+        bench = Bench(rounds=POLICY)
         bench.model.script = failing(1)
         task = bench.start(replace(bench.delivery(), is_suspect=is_suspect))
         await bench.clock.settle()
@@ -118,6 +107,7 @@ async def test_a_suspect_that_can_go_nowhere_keeps_its_place_while_it_waits_for_
         await bench.clock.advance(60.0)
         await task
         assert code(bench.settler.outcomes[-1]) == "success"
+        assert len(bench.model.requests) == 2, "it has its tries as any other"
     assert blocked == [1, 0]
 
 
