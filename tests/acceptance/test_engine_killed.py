@@ -20,12 +20,12 @@ from tests.acceptance.worker import Worker, workers
 from tests.standins.random_model import Shape, write
 
 TASKS = 12
-# Thirty numbers by random weights: some hundred tokens, of which nothing is right by chance.
+# A hundred numbers by random weights: some hundreds of tokens, of which nothing is right by chance.
 SCHEMA = {
     "type": "array",
     "items": {"type": "integer", "minimum": 100, "maximum": 999},
-    "minItems": 30,
-    "maxItems": 30,
+    "minItems": 100,
+    "maxItems": 100,
 }
 SILENCE_S = 6.0
 # Loading again takes seconds, and hanging is noticed only after the silence.
@@ -38,12 +38,13 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
 ) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
-    write(folder / "small.gguf", Shape(width=64, layers=2, heads=4, kv_heads=2, inner=96))
+    write(folder / "small.gguf", Shape(width=64, layers=2, heads=4, kv_heads=2, inner=96, context=32_768))
     worker = stage.worker(
         LLM_PROVIDER="gguf",
         GGUF_FOLDER=str(folder),
         GGUF_MODEL="small",
         GGUF_THREADS="1",
+        GGUF_CONTEXT_TOKENS="20000",
         GGUF_SILENCE_SECONDS=str(SILENCE_S),
     )
     with workers(worker):
@@ -53,7 +54,7 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
         async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
             for number in (signal.SIGABRT, signal.SIGKILL, signal.SIGSTOP):
                 wave = await send_many(
-                    here, TASKS, {"response_format": SCHEMA, "parameters": {"max_tokens": 400}}
+                    here, TASKS, {"response_format": SCHEMA, "parameters": {"max_tokens": 1_000}}
                 )
                 sent += wave
                 engines.append(await in_mid_batch(here, worker, wave))
@@ -66,21 +67,24 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
                 (event,) = here.terminal(task)
                 assert event.status == "3", event.value
                 answer = json.loads(event.body["result"])
-                assert len(answer) == 30
+                assert len(answer) == 100
                 assert all(100 <= each <= 999 for each in answer)
             assert here.letters == []
     assert len(set(engines)) == 3
-    died = [line for line in worker.output().splitlines() if "small died" in line]
+    died = [
+        line for line in worker.output().splitlines() if "engine_changed" in line and "action=died" in line
+    ]
     assert len(died) == 3, died
 
 
 async def in_mid_batch(here: Platform, worker: Worker, wave: list[str]) -> int:
-    """The engine's process, when most of the wave is with the model and it is computing."""
-    await here.until(lambda: sum(bool(here.of(task)) for task in wave) > TASKS // 2, LIMIT_S)
-    engine = await found(lambda: engine_of(worker))
-    before = engine.cpu_times().user
-    # More than an empty batch costs in a second or two, less than the wave takes.
-    await found(lambda: engine if engine.cpu_times().user > before + 0.1 else None)
+    """The engine's process, when it says that it writes most of the wave's answers."""
+
+    def writing() -> psutil.Process | None:
+        is_full = worker.metric("llm_service_engine_answers_running") > TASKS // 2
+        return engine_of(worker) if is_full else None
+
+    engine = await found(writing)
     assert not all(here.terminal(task) for task in wave)
     return engine.pid
 
