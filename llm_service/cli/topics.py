@@ -58,7 +58,8 @@ def command(context: click.Context, *, as_json: bool, env_file: Path) -> None:
     "--partitions",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Partitions of each topic that is made.  [default: 12, or as many as tasks has]",
+    help="Partitions of each topic that is made, but for the one of retries, which has one.  [default: 12, or as many as "
+    "tasks has]",
 )
 @click.option(
     "--replication",

@@ -241,7 +241,7 @@ def _own(
     """Those of the topics that are ours alone which are missing, by their setting."""
     plans = {"KAFKA_DLQ_TOPIC": plan_dead_letters(names.dead_letter, partitions, around)}
     if names.retry is not None:
-        plans["KAFKA_RETRY_TOPIC"] = plan_retries(names.retry, partitions, around)
+        plans["KAFKA_RETRY_TOPIC"] = plan_retries(names.retry, around)
     return {setting: plan for setting, plan in plans.items() if plan.name not in present}
 
 

@@ -7,6 +7,8 @@ import logging
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.bad_day import calls, failures, send, send_many, started, until
 from tests.acceptance.crash_chain import PARTITIONS
 from tests.acceptance.nursing import Doomed, nursery
@@ -82,6 +84,27 @@ async def _has_its_share(worker: Worker) -> None:
 async def _left(worker: Worker) -> None:
     assert await asyncio.to_thread(worker.terminate) == 0
     assert "Traceback" not in worker.output()
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOLS[0], PROTOCOLS[2]], ids=["cooperative", "consumer"])
+async def test_workers_that_start_one_after_the_other_share_the_tasks(
+    stage: Stage, kafka: Kafka, protocol: dict[str, str]
+) -> None:
+    """Beside the retry topic that the first of them makes: assignors that even out sums leave nobody without tasks."""
+    settings = {**protocol, "KAFKA_RETRY_TOPIC": kafka.unique("retry")}
+    first, second = stage.worker("first", **settings), stage.worker("second", **settings)
+    async with platform(stage.kafka.bootstrap, stage.tasks, stage.status, stage.dead_letters) as here:
+        with workers(first, second):
+            await started(first)
+            await until(lambda: _owned(first) == 13, 30, "the first has all")
+            await started(second)
+            await until(lambda: (_owned(first), _owned(second)) in {(6, 7), (7, 6)}, 60, "they share")
+            task_ids = [await send(here, partition=number) for number in range(12)]
+            events = await here.ended(*task_ids, seconds=30)
+            by_whom = [event.header("worker_id") for event in events]
+            assert 5 <= by_whom.count("LLM_first") <= 7
+            for worker in (first, second):
+                assert await asyncio.to_thread(worker.terminate) == 0
 
 
 async def test_a_transaction_that_a_dead_member_left_open_is_ended_by_who_takes_over(

@@ -383,6 +383,35 @@ async def test_members_are_shown_and_more_of_them_than_partitions_is_a_warning(
         assert "3 members share 2 partitions: 1 have nothing to do" in alone(found, Verdict.WARNING)
 
 
+async def test_shares_that_are_even_in_sum_alone(values: Mapping[str, str], kafka: Kafka) -> None:
+    """Two members that join one after the other: one has all of the tasks, the other all that goes round."""
+    topics = [kafka.topic("tasks", 6), kafka.topic("retry", 6)]
+    properties: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": kafka.bootstrap,
+        "group.id": values["KAFKA_GROUP_ID"],
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
+    consumers = [Consumer(properties), Consumer(properties)]
+    try:
+        for joined in (1, 2):
+            consumers[joined - 1].subscribe(topics)
+            until = time.monotonic() + 30
+            while [len(consumer.assignment()) for consumer in consumers[:joined]] != [12 // joined] * joined:
+                assert time.monotonic() < until, "they do not share"
+                for consumer in consumers[:joined]:
+                    consumer.poll(0.05)
+        values = {**values, "KAFKA_TASKS_TOPIC": topics[0], "KAFKA_RETRY_TOPIC": topics[1]}
+        found = await checked(probe, values)
+    finally:
+        for consumer in consumers:
+            consumer.close()
+    said = found.about(f"group {values['KAFKA_GROUP_ID']}")
+    assert said.verdict is Verdict.WARNING
+    assert f"its members have between 0 and 6 partitions of {topics[0]}" in said.seen
+    assert f"together with those of {topics[1]} only" in said.seen
+    assert "one partition" in (said.remedy or "")
+
+
 async def test_a_group_of_another_application_and_of_another_kind_of_members(
     values: Mapping[str, str], kafka: Kafka
 ) -> None:

@@ -73,7 +73,7 @@ def test_what_is_missing_is_made_shown_and_then_left_as_it_is(
     assert ran.code == OK
     assert [line["action"] for line in ran.lines] == ["made"] * 4
     names = [settings[f"KAFKA_{role}_TOPIC"] for role in ("TASKS", "STATUS", "DLQ", "RETRY")]
-    assert [topics_of(kafka)[name] for name in names] == [3, 3, 3, 3]
+    assert [topics_of(kafka)[name] for name in names] == [3, 3, 3, 1]
     assert config_of(kafka, names[0])["cleanup.policy"] == "delete"
     assert config_of(kafka, names[0])["retention.ms"] == str(14 * DAY_MS)
     assert config_of(kafka, names[2])["retention.ms"] == str(90 * DAY_MS)
@@ -83,6 +83,7 @@ def test_what_is_missing_is_made_shown_and_then_left_as_it_is(
     assert again.code == OK
     assert [line.split()[0] for line in again.out.splitlines()] == ["exists"] * 4
     assert f"{names[0]} is left as it is: it has 3 partitions, not 24." in again.err
+    assert names[3] not in again.err, "retries have one, whatever is asked for"
     assert topics_of(kafka)[names[0]] == 3
 
     shown = run(tmp_path, settings, "topics")

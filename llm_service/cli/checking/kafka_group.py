@@ -15,6 +15,8 @@ from llm_service.kafka.config import GroupConfig
 # The rest of its time is what is left to find workers for it.
 _RETENTION_USED_UP = 0.5
 _SHOWN_MEMBERS = 5
+# A partition of the retry topic and one of dropped files make a difference of two where the sums are even.
+_UNEVEN = 3
 _ASSIGNORS: Mapping[str, str] = {"cooperative-sticky": "COOPERATIVE", "range": "EAGER", "roundrobin": "EAGER"}
 
 
@@ -34,6 +36,7 @@ class GroupReview:
         self._is_ours(group)
         self._can_join(group)
         self._is_served(group, unread)
+        self._is_even(group)
         if len(self._found.findings) == before:
             self._found.ok(self._subject, self._described(group))
 
@@ -174,6 +177,21 @@ class GroupReview:
                 f"nobody reads: no worker is in it, and {counted(unread, 'message')} unread",
                 "Start a worker (llm-service run), or correct KAFKA_GROUP_ID.",
             )
+
+    def _is_even(self, group: Group) -> None:
+        """Some assignors even out the sum over all topics: who has the other topics has none of the tasks."""
+        shares = sorted(member.partitions.get(self._topic.name, 0) for member in group.members)
+        if not shares or shares[-1] - shares[0] < _UNEVEN or shares[-1] < 2 * shares[0]:
+            return
+        others = sorted(
+            {topic for member in group.members for topic in member.partitions} - {self._topic.name}
+        )
+        self._found.warning(
+            self._subject,
+            f"its members have between {shares[0]} and {shares[-1]} partitions of {self._topic.name}: they are spread "
+            f"evenly together with those of {', '.join(others) or 'other topics'} only",
+            "Make the retry topic anew with one partition when its lag is 0, or set KAFKA_ASSIGNMENT_STRATEGY=range.",
+        )
 
     def _described(self, group: Group) -> str:
         if not group.members:

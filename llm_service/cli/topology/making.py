@@ -95,7 +95,7 @@ def _plan(role: Role, partitions: int, around: Surroundings, settings: Settings)
     if role.setting == "KAFKA_DLQ_TOPIC":
         return plan_dead_letters(role.topic, partitions, around)
     if role.setting == "KAFKA_RETRY_TOPIC":
-        return plan_retries(role.topic, partitions, around)
+        return plan_retries(role.topic, around)
     if "WRITE" in role.needs:
         return plan_status(role.topic, partitions, around, settings.kafka.message_max_bytes)
     return plan_tasks(role.topic, partitions, around)
@@ -170,7 +170,8 @@ def _remarks(entry: Entry, wish: Wish) -> list[str]:
         return []
     remarks = [f"{fault.seen}. {fault.remedy}" for fault in entry.faults]
     has = len(topic.partitions)
-    if wish.partitions is not None and wish.partitions != has:
+    is_retry = entry.role.setting == "KAFKA_RETRY_TOPIC"  # it has a number of its own
+    if not is_retry and wish.partitions is not None and wish.partitions != has:
         more = f"kafka-topics --alter --topic {topic.name} --partitions {wish.partitions} adds some."
         remarks.append(
             f"it has {counted(has, 'partition')}, not {wish.partitions}. "

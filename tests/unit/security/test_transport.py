@@ -17,6 +17,7 @@ PROBES = {
     "cli/checking/kafka_listener.py": "the same",
     "cli/checking/minio.py": "the same",
     "cli/watching/connection.py": "does as the worker does, by Kafka's own properties",
+    "providers/litellm_child.py": "gives the library a context that verifies, by LITELLM_CA_BUNDLE",
     "providers/gigachat_options.py": "GIGACHAT_VERIFY_SSL: a warning, a metric, refused in production",
 }
 
