@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from llm_service.observability.engine_metrics import ENGINE
 from tests.acceptance.bad_day import send_many
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.stage import Stage
@@ -60,6 +61,10 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
                 engines.append(await in_mid_batch(here, worker, wave))
                 os.kill(engines[-1], number)
                 await here.ended(*wave, seconds=LIMIT_S)
+            # What runs or waits is 0 by now; all else has moved.
+            moved = [metric.exposed for metric in ENGINE if metric.name != "engine_answers_waiting"]
+            still = [name for name in moved if not worker.metric(name)]
+            assert still == ["llm_service_engine_answers_running"]
             assert worker.terminate() == 0
             assert worker.process.pid == pid
             await asyncio.sleep(0.5)  # what a second ending would have to come in

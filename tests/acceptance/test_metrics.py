@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from llm_service.observability.engine_metrics import ENGINE
 from llm_service.observability.metric import Kind
 from llm_service.observability.metric_names import ALL
 from tests.acceptance.bad_day import text, until
@@ -53,6 +54,11 @@ NEVER_SEEN = {
     "consumption_stopped": "takes a hundred dead letters in a row; asserted in test_letter_stop",
     "messages_lost": "takes deleted records; asserted in test_changing_topics",
     "logs_begun_anew": "takes a topic made anew; asserted in test_changing_topics",
+    "provider_files_swept": "takes files that are an hour old; the unit tests of the metrics have some",
+    "provider_rate_changes": "takes a limit a minute; the unit tests of the metrics have one that changes",
+    "provider_rate_ratio": "the same",
+    "provider_turn_wait_seconds": "takes a limit a minute; asserted in test_rate",
+    **{metric.name: "takes a local model; asserted in test_engine_killed" for metric in ENGINE},
     "operation_log_dropped": "takes 20,000 rows that can't be written; the unit tests of the log have those",
 }
 
