@@ -79,7 +79,7 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
         events.ConnectionChanged("store", up=False, reason="silence"),
         events.FilesLeft("gigachat", ["a", "b"]),
         events.FilesSwept("gigachat", 3),
-        events.RateChanged("openai", "small", 30.0, None, "throttled"),
+        events.RateChanged("gigachat", "small", 30.0, None, "throttled"),
         events.Uncaught("loop", "a task", ""),
     ):
         observer(event)
@@ -97,7 +97,7 @@ def test_the_rest_is_counted_each_under_its_name(metrics: Metrics, observer: Met
     assert seen("connection_up", component="store") == 0
     assert seen("provider_files_left_total", provider="gigachat") == 2
     assert seen("provider_files_swept_total", provider="gigachat") == 3
-    assert seen("provider_rate_changes_total", provider="openai", reason="throttled") == 1
+    assert seen("provider_rate_changes_total", provider="gigachat", reason="throttled") == 1
     assert seen("uncaught_errors_total", place="loop") == 1
 
 
