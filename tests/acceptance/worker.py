@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.services.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 40.0
 
@@ -24,7 +25,7 @@ class Worker:
     """One worker that can be started again under the same settings."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.root = ROOT
         """Whose ``main.py`` it runs: another version's, for one."""
         self.log = log
@@ -129,10 +130,3 @@ def _decoded(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return body.decode()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

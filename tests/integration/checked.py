@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -59,14 +58,6 @@ async def checked(probe: Probe, values: Mapping[str, str]) -> Checked:
     shown = "\n".join(str(finding) for finding in findings)
     assert not [secret for secret in settings.secrets() if secret and secret in shown]
     return Checked(findings, seconds)
-
-
-def free_port() -> int:
-    """A port where nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

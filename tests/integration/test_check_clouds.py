@@ -13,7 +13,8 @@ from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.probes import names_to_look_at
 from llm_service.settings import load
 from llm_service.settings.clouds import CLOUD_GROUPS
-from tests.integration.checked import answering, checked, free_port, http, silent
+from tests.integration.checked import answering, checked, http, silent
+from tests.services.ports import free_port
 from tests.standins.process import OpenAIProcess, openai
 
 PROBE = partial(cloud.probe, "openai")

@@ -13,7 +13,8 @@ import pytest
 
 from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.gigachat import probe
-from tests.integration.checked import Checked, checked, free_port, silent
+from tests.integration.checked import Checked, checked, silent
+from tests.services.ports import free_port
 from tests.standins.process import GigaChatProcess, gigachat
 
 WRONG_KEY = base64.b64encode(b"8f3c1d9e-0000-4000-8000-000000000000:canary-secret").decode()

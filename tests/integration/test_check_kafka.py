@@ -16,10 +16,11 @@ from confluent_kafka.admin._resource import ResourceType
 from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.kafka import probe
 from llm_service.errors import SettingsInvalid
-from tests.integration.checked import Checked, checked, free_port, silent
+from tests.integration.checked import Checked, checked, silent
 from tests.services.kafka import Kafka
 from tests.services.kafka_listeners import LIMITED_USER, NOWHERE, PASSWORD, USER, Listeners, listeners
 from tests.services.minio import MinioServer
+from tests.services.ports import free_port
 from tests.services.runtime import Unavailable
 
 LOGIN = {

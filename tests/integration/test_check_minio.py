@@ -17,10 +17,11 @@ from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.minio import probe
 from llm_service.resilience.clock import SystemClock
 from llm_service.settings import load
-from tests.integration.checked import answering, checked, free_port, http, silent
+from tests.integration.checked import answering, checked, http, silent
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
 from tests.services.minio_tls import KEY, SECRET, minio_tls
+from tests.services.ports import free_port
 from tests.services.runtime import Unavailable
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.ollama import probe
-from tests.integration.checked import answering, checked, free_port, http, silent
+from tests.integration.checked import answering, checked, http, silent
 from tests.services.ollama import Ollama
+from tests.services.ports import free_port
 
 
 def values_of(base_url: str, model: str = "qwen3:8b", **more: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ from llm_service.observability.server import HttpServer
 from llm_service.observability.state import Queues, Workers
 from llm_service.resilience.clock import SystemClock
 from llm_service.settings import Settings, load
-from tests.integration.checked import answering, free_port, http, silent
+from tests.integration.checked import answering, http, silent
+from tests.services.ports import free_port
 from tests.unit.observability.samples import BUILD
 
 Question = Callable[[Settings, SystemClock], Awaitable[Finding]]

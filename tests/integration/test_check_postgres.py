@@ -14,7 +14,8 @@ import pytest
 
 from llm_service.cli.checking.finding import Verdict
 from llm_service.cli.checking.postgres import probe
-from tests.integration.checked import checked, free_port, silent
+from tests.integration.checked import checked, silent
+from tests.services.ports import free_port
 from tests.services.postgres import Postgres
 from tests.standins.certificates import make_certificates
 

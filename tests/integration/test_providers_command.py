@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.checked import free_port
 from tests.integration.command import Ran, run
+from tests.services.ports import free_port
 from tests.standins.process import OpenAIProcess, openai
 
 OK, CHECK_FAILED, CONFIG = 0, 3, 78
