@@ -5,8 +5,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = [
     "tests.services.plugin",
     "tests.services.image_plugin",
-    "tests.services.litellm_plugin",
-    "tests.services.llama_plugin",
+    "tests.services.library_plugin",
 ]
 
 # How long an example takes, or its making, says how busy the machine is and not that something is wrong.

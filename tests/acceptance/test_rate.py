@@ -15,7 +15,7 @@ from tests.acceptance.stage import Stage
 from tests.acceptance.worker import Worker, workers
 from tests.services.kafka import Kafka
 from tests.services.minio import MinioServer
-from tests.standins.process import OpenAIProcess, gigachat, openai
+from tests.standins.process import OpenAIProcess, gigachat
 from tests.standins.request_log import LoggedRequest
 
 ROWS = rows(ENGLISH)
@@ -42,18 +42,6 @@ def stage(kafka: Kafka, minio: MinioServer, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("rate")
     with gigachat(folder=folder) as standin:
         yield Stage.build(kafka, minio, standin, folder, partitions=2)
-
-
-@pytest.fixture(scope="module")
-def first() -> Iterator[OpenAIProcess]:
-    with openai("openai") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[OpenAIProcess]:
-    with openai("openrouter") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
