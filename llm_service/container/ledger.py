@@ -13,6 +13,7 @@ from llm_service.ledger.fold import Fold
 from llm_service.ledger.operation_log import OperationLog
 from llm_service.ledger.postgres import DatabaseAway, PostgresTable
 from llm_service.ledger.postgres_ledger import PostgresLedger
+from llm_service.ledger.tls import tls
 from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
 
@@ -69,7 +70,7 @@ def build_ledger_parts(
 
 
 def postgres_config(settings: Settings) -> PostgresConfig:
-    """Where the settings say that the database is."""
+    """Where the settings say that the database is. Raises SettingsInvalid."""
     postgres = settings.postgres
     return PostgresConfig(
         host=postgres.host,
@@ -79,4 +80,5 @@ def postgres_config(settings: Settings) -> PostgresConfig:
         password=postgres.password.get_secret_value() if postgres.password is not None else "",
         pool_min_size=postgres.pool_min_size,
         pool_max_size=postgres.pool_max_size,
+        tls=tls(postgres.ca_bundle, verify=postgres.verify_ssl) if postgres.use_ssl else None,
     )

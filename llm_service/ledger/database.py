@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ class PostgresConfig:
     pool_max_size: int = 20
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 10.0
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """Required, and verified as it says. None is the driver's own way: TLS that nobody verifies where the server offers it,
+    else none, unless libpq's PGSSLMODE says otherwise."""
 
 
 class Database:
@@ -92,6 +96,7 @@ class Database:
             max_size=config.pool_max_size,
             timeout=config.connect_timeout_s,
             command_timeout=config.statement_timeout_s,
+            ssl=config.tls,
             server_settings={"application_name": "llm-service"},
         )
         try:

@@ -39,6 +39,7 @@ async def history(config: PostgresConfig, task_id: str) -> list[LedgerRow]:
             password=config.password,
             timeout=config.connect_timeout_s,
             command_timeout=config.statement_timeout_s,
+            ssl=config.tls,
             server_settings={"application_name": "llm-service task"},
         )
         try:

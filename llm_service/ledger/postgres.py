@@ -11,7 +11,7 @@ import asyncpg
 from llm_service.contract.strict_json import dumps
 from llm_service.errors import DependencyUnavailable
 from llm_service.ledger.database import Connection, Database
-from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose, excerpt
+from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose, excerpt, is_outage
 from llm_service.ledger.migrations import migrate, query
 from llm_service.ledger.operation import Operation
 
@@ -45,7 +45,7 @@ class PostgresTable:
         except DATABASE_ERRORS as error:
             self._database.reset()
             said = str(diagnose(error, self._database.config))
-            kind = DatabaseAway if isinstance(error, OSError | TimeoutError) else DependencyUnavailable
+            kind = DatabaseAway if is_outage(error) else DependencyUnavailable
             raise kind(said) from None
 
     async def write(self, rows: Sequence[Operation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal, TypeAlias
@@ -80,10 +81,12 @@ async def survey(config: PostgresConfig, clock: Clock) -> DatabaseFacts:
 
 async def _connected(config: PostgresConfig) -> _Connection:
     try:
-        return await _connection(config, None)
+        return await _connection(config, config.tls)
     except asyncpg.InvalidPasswordError:
         raise
     except asyncpg.InvalidAuthorizationSpecificationError as error:
+        if config.tls is not None:
+            raise
         plain = error
     # The driver has tried without TLS after a refusal by TLS and tells of the second only; a server that offers TLS
     # gave its reason in the first.
@@ -93,7 +96,7 @@ async def _connected(config: PostgresConfig) -> _Connection:
         raise plain from None
 
 
-async def _connection(config: PostgresConfig, ssl: Literal["require"] | None) -> _Connection:
+async def _connection(config: PostgresConfig, tls: ssl.SSLContext | Literal["require"] | None) -> _Connection:
     return await asyncpg.connect(
         host=config.host,
         port=config.port,
@@ -103,7 +106,7 @@ async def _connection(config: PostgresConfig, ssl: Literal["require"] | None) ->
         timeout=config.connect_timeout_s,
         command_timeout=config.statement_timeout_s,
         server_settings={"application_name": "llm-service check"},
-        ssl=ssl,
+        ssl=tls,
     )
 
 

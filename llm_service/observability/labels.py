@@ -75,7 +75,11 @@ REBALANCE = Label(
 SINK = Label("sink", "`terminal`, or `files` of LOG_DIR")
 STAGE = Label("stage", "`fetch`, `convert`, `provider`, `settle`", ("fetch", "convert", "provider", "settle"))
 STATE = Label("state", "`closed`, `open`, `half_open`")
-TLS_COMPONENT = Label("component", "`gigachat`, `kafka`: where it can be switched off", ("gigachat", "kafka"))
+TLS_COMPONENT = Label(
+    "component",
+    "`gigachat`, `kafka`, `postgres`: where it can be switched off",
+    ("gigachat", "kafka", "postgres"),
+)
 TOKENS = Label("kind", "`prompt`, `completion`")
 TOPIC = Label("topic", "the topic of tasks, or the retry topic")
 UNCAUGHT = Label("place", "`loop`, `thread`, `finalizer`", ("loop", "thread", "finalizer"))

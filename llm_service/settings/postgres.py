@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 
@@ -31,6 +32,23 @@ class PostgresSettings(Group):
     password: SecretStr | None = Field(
         default=None, validation_alias="POSTGRES_PASSWORD", description="Password."
     )
+    use_ssl: bool = Field(
+        default=False,
+        validation_alias="POSTGRES_USE_SSL",
+        description="Whether TLS is required and the server verified. False: TLS where the server offers it, its "
+        "certificate unverified, else none.",
+    )
+    verify_ssl: bool = Field(
+        default=True,
+        validation_alias="POSTGRES_VERIFY_SSL",
+        description="Whether POSTGRES_USE_SSL verifies certificate and host. False lets anyone on the way read and change "
+        "the ledger; set POSTGRES_CA_BUNDLE instead.",
+    )
+    ca_bundle: Path | None = Field(
+        default=None,
+        validation_alias="POSTGRES_CA_BUNDLE",
+        description="PEM file with the certificates the server is verified by; unset: the public ones.",
+    )
     pool_min_size: int = Field(
         default=1,
         validation_alias="POSTGRES_POOL_MIN_SIZE",
@@ -50,4 +68,9 @@ class PostgresSettings(Group):
         if self.pool_min_size > self.pool_max_size:
             yield Problem(
                 ("POSTGRES_POOL_MIN_SIZE", "POSTGRES_POOL_MAX_SIZE"), "the least must not be above the most"
+            )
+        if self.enabled and self.ca_bundle is not None and not self.use_ssl and "use_ssl" not in wrong:
+            yield Problem(
+                ("POSTGRES_CA_BUNDLE", "POSTGRES_USE_SSL"),
+                "nothing is verified by it without POSTGRES_USE_SSL=True",
             )

@@ -47,6 +47,10 @@ _KAFKA_TLS_IS_OFF = (
     "TLS certificates of the Kafka brokers are NOT verified ({properties} in {name}): anyone on the way can read and "
     "change tasks and statuses. Set KAFKA_SSL_CA_LOCATION instead."
 )
+_POSTGRES_TLS_IS_OFF = (
+    "The TLS certificate of PostgreSQL is NOT verified (POSTGRES_VERIFY_SSL=False): anyone on the way can read and change "
+    "the ledger. Set POSTGRES_CA_BUNDLE to the certificate of its issuer and POSTGRES_VERIFY_SSL=True."
+)
 
 
 _NO_RETRIES = (
@@ -152,7 +156,12 @@ class Settings(BaseModel):
     def unverified(self) -> Mapping[str, bool]:
         """Whether certificates are not verified, of each destination where that can be switched off."""
         kafka = self.kafka.security_protocol in {"ssl", "sasl_ssl"} and any(self._unsafe_properties())
-        return {"gigachat": self.gigachat.configured and not self.gigachat.verify_ssl, "kafka": kafka}
+        postgres = self.postgres.enabled and self.postgres.use_ssl and not self.postgres.verify_ssl
+        return {
+            "gigachat": self.gigachat.configured and not self.gigachat.verify_ssl,
+            "kafka": kafka,
+            "postgres": postgres,
+        }
 
     def _unsafe(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
@@ -161,6 +170,8 @@ class Settings(BaseModel):
             found.append(("GIGACHAT_VERIFY_SSL", _TLS_IS_OFF))
         if unverified["kafka"]:
             found.extend(self._unsafe_properties())
+        if unverified["postgres"]:
+            found.append(("POSTGRES_VERIFY_SSL", _POSTGRES_TLS_IS_OFF))
         secrets = {
             "MINIO_SECRET_KEY": self.minio.secret_key if self.minio.configured else None,
             "POSTGRES_PASSWORD": self.postgres.password if self.postgres.enabled else None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +15,7 @@ from llm_service.cli.checking.postgres import probe
 from tests.integration.checked import checked, silent
 from tests.services.ports import free_port
 from tests.services.postgres import Postgres
+from tests.services.postgres_tls import execute, speaking_tls
 from tests.standins.certificates import make_certificates
 
 CREATE_TABLE = files("llm_service.ledger").joinpath("migrations/0001_operation_logs.sql").read_text("utf-8")
@@ -35,15 +34,6 @@ def values_of(dsn: str, **more: str) -> dict[str, str]:
         "POSTGRES_POOL_MAX_SIZE": "5",
         **more,
     }
-
-
-async def execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=5)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
@@ -175,51 +165,17 @@ async def test_no_connection_left(postgres: Postgres) -> None:
     assert "max_connections" in str(failed.remedy)
 
 
-async def test_a_database_that_wants_a_certificate_of_its_clients(own_postgres: Postgres) -> None:
+async def test_a_database_that_wants_a_certificate_of_its_clients(
+    own_postgres: Postgres, tmp_path: Path
+) -> None:
     """The refusal by TLS is what is told, not that of the second try without, which would send one the wrong way."""
     dsn = own_postgres.database()
     database = urlsplit(dsn).path.lstrip("/")
-    await _wants_certificates(own_postgres.dsn, database)
-    try:
+    access = f"hostssl {database} all all scram-sha-256 clientcert=verify-ca\\nhostnossl {database} all all reject\\n"
+    async with speaking_tls(own_postgres.dsn, make_certificates(tmp_path), access):
         failed = (await checked(probe, values_of(dsn))).failed()
         other = await checked(probe, values_of(own_postgres.dsn))
-    finally:
-        await _wants_nothing(own_postgres.dsn)
     assert "certificate" in failed.seen
     assert "encryption" not in failed.seen
     assert "pg_hba.conf" in str(failed.remedy)
-    assert "with TLS" in other.about("connection").seen
-
-
-async def _wants_certificates(dsn: str, database: str) -> None:
-    """TLS on, and this database only by a client's certificate; all by SQL, wherever the server runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = make_certificates(Path(folder))
-        texts = {"ca.pem": made.ca_bundle, "server.pem": made.certificate, "server.key": made.key}
-        written = [_written(name, path.read_text()) for name, path in texts.items()]
-    access = f"hostssl {database} all all scram-sha-256 clientcert=verify-ca\nhostnossl {database} all all reject\n"
-    await execute(
-        dsn,
-        *written,
-        "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; cp pg_hba.conf pg_hba.kept'",
-        f"COPY (SELECT 1) TO PROGRAM $$cat > /dev/null; printf '{access}' | cat - pg_hba.kept > pg_hba.conf$$",
-        "ALTER SYSTEM SET ssl_cert_file = 'server.pem'",
-        "ALTER SYSTEM SET ssl_key_file = 'server.key'",
-        "ALTER SYSTEM SET ssl_ca_file = 'ca.pem'",
-        "ALTER SYSTEM SET ssl = on",
-        "SELECT pg_reload_conf()",
-    )
-    await asyncio.sleep(0.3)
-
-
-async def _wants_nothing(dsn: str) -> None:
-    await execute(
-        dsn,
-        "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; cp pg_hba.kept pg_hba.conf'",
-        "ALTER SYSTEM RESET ALL",
-        "SELECT pg_reload_conf()",
-    )
-
-
-def _written(name: str, text: str) -> str:
-    return f"COPY (SELECT 1) TO PROGRAM $$cat > /dev/null; umask 077; printf '%s' '{text}' > {name}$$"
+    assert "with TLS, unverified" in other.about("connection").seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=2)
+HERE = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class Certificates:
     key: Path
 
 
-def make_certificates(folder: Path, ends_in: timedelta = LIFE) -> Certificates:
-    """Elliptic keys: a handshake then costs the server a tenth of what RSA does. ``ends_in`` is the server's."""
+def make_certificates(
+    folder: Path, ends_in: timedelta = LIFE, names: Sequence[x509.GeneralName] = HERE
+) -> Certificates:
+    """Elliptic keys: a handshake then costs a server a tenth of what RSA does. ``ends_in`` and ``names`` are its own."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)
-    certificate = _server(key, authority, authority_key, ends_in)
+    certificate = _server(key, authority, authority_key, ends_in, names)
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     made.ca_bundle.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -92,8 +96,8 @@ def _server(
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
     ends_in: timedelta,
+    names: Sequence[x509.GeneralName],
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return (
         _builder("127.0.0.1", "Stand-in authority", key.public_key(), ends_in)

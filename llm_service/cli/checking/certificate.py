@@ -40,27 +40,27 @@ class Shown:
     """None where it is trusted, and where trust was not asked for."""
 
 
-async def look_at(host: str, port: int, context: ssl.SSLContext) -> Shown:
-    """Shake hands as ``context`` says, and see what is shown there.
+async def look_at(host: str, port: int, context: ssl.SSLContext, asks: bytes = b"") -> Shown:
+    """Shake hands as ``context`` says, and see what is shown there. ``asks``: PostgreSQL's way, see ``Trust``.
 
     Raises ssl.SSLError where no TLS is spoken, OSError and TimeoutError where nobody answers.
     """
     distrust: Distrust | None = None
     if context.verify_mode is not ssl.CERT_NONE:
         try:
-            found, _ = await _shaken(host, port, context)
+            found, _ = await _shaken(host, port, context, asks)
         except ssl.SSLCertVerificationError as error:
             distrust = _why(error)
         else:
             return _shown(found, None)
     try:
-        return _shown(await _unverified(host, port), distrust)
+        return _shown(await _unverified(host, port, asks), distrust)
     except ssl.SSLCertVerificationError:
         # An ended one can't be read out even so.
         return Shown("", None, distrust)
 
 
-async def _unverified(host: str, port: int) -> Mapping[str, Any]:
+async def _unverified(host: str, port: int, asks: bytes) -> Mapping[str, Any]:
     """What a certificate says that nobody here vouches for.
 
     ``ssl`` reads out only certificates that it has verified, so the server's own is taken as what to trust: once to
@@ -69,26 +69,46 @@ async def _unverified(host: str, port: int) -> Mapping[str, Any]:
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE
-    _, encoded = await _shaken(host, port, blind)
+    _, encoded = await _shaken(host, port, blind, asks)
     pinned = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     pinned.check_hostname = False
     pinned.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     pinned.load_verify_locations(cadata=encoded)
-    return (await _shaken(host, port, pinned))[0]
+    return (await _shaken(host, port, pinned, asks))[0]
 
 
-async def _shaken(host: str, port: int, context: ssl.SSLContext) -> tuple[Mapping[str, Any], bytes]:
+async def _shaken(
+    host: str, port: int, context: ssl.SSLContext, asks: bytes
+) -> tuple[Mapping[str, Any], bytes]:
     """The certificate read out (empty unless verified) and as it came."""
     async with asyncio.timeout(HANDSHAKE_S):
-        _, writer = await asyncio.open_connection(
-            host, port, ssl=context, server_hostname=host, ssl_handshake_timeout=HANDSHAKE_S
-        )
+        writer = await (_upgraded(host, port, context, asks) if asks else _begun(host, port, context))
     try:
         shaken: ssl.SSLObject = writer.get_extra_info("ssl_object")
         return shaken.getpeercert() or {}, shaken.getpeercert(binary_form=True) or b""
     finally:
         # Not its close(): that one says goodbye and waits for the answer, and all is known already.
         writer.transport.abort()
+
+
+async def _begun(host: str, port: int, context: ssl.SSLContext) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection(
+        host, port, ssl=context, server_hostname=host, ssl_handshake_timeout=HANDSHAKE_S
+    )
+    return writer
+
+
+async def _upgraded(host: str, port: int, context: ssl.SSLContext, asks: bytes) -> asyncio.StreamWriter:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(asks)
+        if await reader.read(1) != b"S":
+            raise ssl.SSLError("TLS was asked for and is not offered")
+        await writer.start_tls(context, server_hostname=host, ssl_handshake_timeout=HANDSHAKE_S)
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return writer
 
 
 def _shown(found: Mapping[str, Any], distrust: Distrust | None) -> Shown:

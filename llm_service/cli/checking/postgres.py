@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
 from llm_service.cli.checking.address import Address, Unreached, reach
 from llm_service.cli.checking.collection import Collection
 from llm_service.cli.checking.finding import Finding
+from llm_service.cli.checking.trust import NoTls, Trust, look_at_certificate
 from llm_service.container.ledger import postgres_config
+from llm_service.errors import SettingsInvalid
 from llm_service.ledger.database import PostgresConfig
 from llm_service.ledger.diagnosis import DATABASE_ERRORS, diagnose
 from llm_service.ledger.survey import DatabaseFacts, survey
@@ -16,6 +20,8 @@ from llm_service.resilience.clock import Clock
 from llm_service.settings import Settings
 
 _SETTINGS = "POSTGRES_HOST and POSTGRES_PORT"
+# https://www.postgresql.org/docs/current/protocol-message-formats.html: SSLRequest, its length and its number.
+_SSL_REQUEST = struct.pack("!II", 8, 80_877_103)
 _CONNECT_S = 3.0
 _STATEMENT_S = 2.0
 
@@ -33,16 +39,22 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
             "not configured: set POSTGRES_ENABLED=True and POSTGRES_HOST to keep a log of tasks there",
         )
         return found.findings
-    config = replace(
-        postgres_config(settings), connect_timeout_s=_CONNECT_S, statement_timeout_s=_STATEMENT_S
-    )
+    try:
+        usual = postgres_config(settings)
+    except SettingsInvalid as error:
+        found.failed("connection", error.message, "Name a PEM file that can be read.")
+        return found.findings
+    config = replace(usual, connect_timeout_s=_CONNECT_S, statement_timeout_s=_STATEMENT_S)
     remedy = f"See whether the server hangs or is overloaded, and that {_SETTINGS} name it."
     return await found.within(_look(config, clock, found), remedy)
 
 
 async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None:
     try:
-        await reach(Address(config.host, config.port, _SETTINGS), clock)
+        address = Address(config.host, config.port, _SETTINGS)
+        await reach(address, clock)
+        if config.tls is not None:
+            await _look_at_tls(address, config.tls, clock, found)
         facts = await survey(config, clock)
     except Unreached as error:
         found.failed("connection", error.seen, error.remedy)
@@ -56,16 +68,39 @@ async def _look(config: PostgresConfig, clock: Clock, found: Collection) -> None
         diagnosis = diagnose(error, config)
         found.failed("connection", diagnosis.seen, diagnosis.remedy)
     else:
-        tls = "with" if facts.encrypted else "without"
+        version = facts.version.partition(" ")[0]
         found.ok(
             "connection",
-            f"PostgreSQL {facts.version.partition(' ')[0]}, database {config.database}, {tls} TLS",
+            f"PostgreSQL {version}, database {config.database}, {_tls_in_words(facts, config)}",
             facts.seconds,
         )
         _look_at_table(facts, config, found)
         _look_at_migrations(facts, found)
         _look_at_clock(facts, found)
         _look_at_connections(facts, config, found)
+
+
+async def _look_at_tls(address: Address, tls: ssl.SSLContext, clock: Clock, found: Collection) -> None:
+    """Raises Unreached."""
+    if tls.verify_mode is ssl.CERT_NONE:
+        found.warning(
+            "TLS verification",
+            "off: anyone on the way can read and change the ledger",
+            "Set POSTGRES_VERIFY_SSL=True and POSTGRES_CA_BUNDLE to a file with the certificate of its issuer.",
+        )
+    try:
+        await look_at_certificate(address, Trust(tls, "POSTGRES_CA_BUNDLE", _SSL_REQUEST), clock, found)
+    except NoTls:
+        raise Unreached(
+            f"{address} speaks no TLS, and POSTGRES_USE_SSL=True wants it",
+            f"Set ssl = on in the server's postgresql.conf, or correct {_SETTINGS}.",
+        ) from None
+
+
+def _tls_in_words(facts: DatabaseFacts, config: PostgresConfig) -> str:
+    if not facts.encrypted:
+        return "without TLS"
+    return "with TLS" if config.tls is not None else "with TLS, unverified: POSTGRES_USE_SSL is not set"
 
 
 def _look_at_table(facts: DatabaseFacts, config: PostgresConfig, found: Collection) -> None:

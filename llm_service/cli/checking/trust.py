@@ -21,6 +21,8 @@ class Trust:
     context: ssl.SSLContext
     bundle_setting: str
     """The setting that names a file of certificates."""
+    asks: bytes = b""
+    """What is said before TLS begins, to be answered by ``S``: PostgreSQL's way. Empty: TLS begins at once."""
 
 
 class NoTls(Exception):
@@ -30,7 +32,7 @@ class NoTls(Exception):
 async def look_at_certificate(address: Address, trust: Trust, clock: Clock, found: Collection) -> None:
     """Add a finding about it. Raises NoTls, and Unreached where it is not trusted or nobody answers."""
     try:
-        shown = await look_at(address.host, address.port, trust.context)
+        shown = await look_at(address.host, address.port, trust.context, trust.asks)
     except (OSError, TimeoutError) as error:
         raise NoTls from error
     if shown.distrust is not None:

@@ -144,9 +144,12 @@ def test_wrong_settings_are_all_named_on_stderr_and_nothing_is_shown(tmp_path: P
         PROMPTS_FILE="/nobody/made.yaml",
         GIGACHAT_CA_BUNDLE="/nobody/made.pem",
         KAFKA_SSL_CA_LOCATION="/nobody/made.crt",
+        POSTGRES_ENABLED="True",
+        POSTGRES_USE_SSL="True",
+        POSTGRES_CA_BUNDLE="/nobody/made.ca",
     )
     assert (result.exit_code, result.stdout) == (78, "")
-    assert result.stderr.splitlines()[0] == "7 things are wrong with the settings:"
+    assert result.stderr.splitlines()[0] == "8 things are wrong with the settings:"
     for part in (
         "HTTP_PORT='99999' (from .env)",
         "enable.auto.commit is refused",
@@ -155,6 +158,7 @@ def test_wrong_settings_are_all_named_on_stderr_and_nothing_is_shown(tmp_path: P
         "/nobody/made.yaml",
         "GIGACHAT_CA_BUNDLE='/nobody/made.pem' (from the environment): it can't be read: No such file",
         "KAFKA_SSL_CA_LOCATION='/nobody/made.crt'",
+        "POSTGRES_CA_BUNDLE='/nobody/made.ca' (from the environment): it can't be read: No such file",
     ):
         assert part in result.stderr
     assert CANARY not in result.stderr

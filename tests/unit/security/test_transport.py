@@ -18,6 +18,9 @@ PROBES = {
     "cli/checking/minio.py": "the same",
     "cli/watching/connection.py": "does as the worker does, by Kafka's own properties",
     "providers/litellm_child.py": "gives the library a context that verifies, by LITELLM_CA_BUNDLE",
+    "cli/checking/postgres.py": "says that it is off",
+    "container/ledger.py": "passes POSTGRES_VERIFY_SSL on",
+    "ledger/tls.py": "POSTGRES_VERIFY_SSL: a warning, a metric, refused in production",
     "providers/gigachat_options.py": "GIGACHAT_VERIFY_SSL: a warning, a metric, refused in production",
 }
 

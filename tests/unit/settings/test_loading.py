@@ -229,6 +229,10 @@ def test_a_mode_that_does_not_exist_is_refused_in_words() -> None:
         ),
         ({"KAFKA_DLQ_TOPIC": "tasks_llm"}, ["KAFKA_DLQ_TOPIC='tasks_llm'", "a topic of their own"]),
         ({"POSTGRES_POOL_MIN_SIZE": "30"}, ["POSTGRES_POOL_MIN_SIZE='30'", "POSTGRES_POOL_MAX_SIZE=20"]),
+        (
+            {"POSTGRES_ENABLED": "True", "POSTGRES_CA_BUNDLE": "ca.pem"},
+            ["POSTGRES_CA_BUNDLE='ca.pem'", "POSTGRES_USE_SSL=False"],
+        ),
         ({"LLM_RETRY_INITIAL_DELAY": "11"}, ["LLM_RETRY_INITIAL_DELAY='11'", "LLM_RETRY_MAX_DELAY=10.0"]),
         ({"WORKER_ID": "a b"}, ["WORKER_ID='a b'", "without spaces"]),
         ({"KAFKA_BOOTSTRAP_SERVERS": "kafka"}, ["host:port"]),
@@ -284,6 +288,11 @@ def test_production_refuses_what_is_unsafe(env: str) -> None:
 
 UNVERIFIED = [
     ({"GIGACHAT_ACCESS_TOKEN": "key", "GIGACHAT_VERIFY_SSL": "False"}, "gigachat", "GIGACHAT_VERIFY_SSL"),
+    (
+        {"POSTGRES_ENABLED": "True", "POSTGRES_USE_SSL": "True", "POSTGRES_VERIFY_SSL": "False"},
+        "postgres",
+        "POSTGRES_VERIFY_SSL",
+    ),
     *(
         ({"KAFKA_SECURITY_PROTOCOL": protocol, name: off}, "kafka", name)
         for protocol in ("ssl", "sasl_ssl")
@@ -313,7 +322,8 @@ def test_each_way_to_verify_nobody_is_told_aloud_and_refused_in_production(
 
 
 def test_without_tls_there_is_nothing_to_verify() -> None:
-    settings = load(None, {"KAFKA_CONSUMER_EXTRA": "enable.ssl.certificate.verification=false"})
+    off = {"KAFKA_CONSUMER_EXTRA": "enable.ssl.certificate.verification=false"}
+    settings = load(None, off | {"POSTGRES_ENABLED": "True", "POSTGRES_VERIFY_SSL": "False"})
     assert not any(settings.unverified().values())
 
 
