@@ -1,7 +1,8 @@
 """One model that stays answerable: its process is started, and started again when it dies, and what it had is asked again.
 
-A crash costs a restart and a repetition. Whatever was aboard of two crashes is asked alone the third time, so that
-one request that kills the process is found out, and does not take others with it for ever.
+A crash costs a restart and a repetition, here and not outside: no caller's retries, no breaker. Whatever was aboard of
+two crashes is asked alone the third time, so that one request that kills the process is found out, and does not take
+others with it for ever.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from dataclasses import dataclass
 
 from llm_service.engine.company import Company
 from llm_service.engine.frames import Beat, Count, Embed, Generate, Report, Setup
-from llm_service.engine.order import Piece
 from llm_service.engine.process import EngineGone, EngineProcess, EngineUnloadable
-from llm_service.errors import ModelNotFound, ProviderStreamCut, ProviderUnavailable, RequestRejected
+from llm_service.errors import ModelNotFound, ProviderUnavailable, RequestRejected
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import Backoff
 
 # Aboard so many crashes a request is asked alone; a crash then is its own doing.
 _ALONE_AFTER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAgain:
+    """The process died: the command is asked again, and what was reported of it till now is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +79,29 @@ class Engine:
         return Beat() if self._process is None else self._process.beat
 
     async def reports(self, command: Generate | Embed | Count) -> list[Report]:
-        """All that is reported of the command, when it is done. Raises as ``stream`` does, but for ProviderStreamCut."""
+        """All that is reported of the command, when it is done. Raises as ``stream`` does."""
         found: list[Report] = []
-        async with aclosing(self.stream(command, found.clear)) as reports:
+        async with aclosing(self.stream(command)) as reports:
             async for report in reports:
-                found.append(report)  # noqa: PERF401 # emptied when it begins again
+                if isinstance(report, BegunAgain):
+                    found.clear()
+                else:
+                    found.append(report)
         return found
 
-    async def stream(
-        self, command: Generate | Embed | Count, begun_again: Callable[[], None] | None = None
-    ) -> AsyncGenerator[Report, None]:
+    async def stream(self, command: Generate | Embed | Count) -> AsyncGenerator[Report | BegunAgain, None]:
         """What is reported of the command, as it comes; when the process dies, from the beginning again.
 
-        ``begun_again`` is called then; without it whoever reads has given pieces on, and a process that dies after the
-        first one ends it. Raises ProviderUnavailable where the model can't be loaded now, ModelNotFound where its
-        file can't be used, ProviderStreamCut, and RequestRejected for what kills the process each time.
+        Raises ProviderUnavailable where the model can't be loaded now, ModelNotFound where its file can't be used, and
+        RequestRejected for what kills the process each time.
         """
         crashes = 0
         while True:
-            is_shown = False
             async with self._together(alone=crashes >= _ALONE_AFTER):
                 process = await self._running()
                 reports = process.ask(command)
                 try:
                     async for report in reports:
-                        is_shown = is_shown or isinstance(report, Piece)
                         yield report
                 except EngineGone as gone:
                     await self._bury(process, gone)
@@ -107,18 +110,13 @@ class Engine:
                     return
                 finally:
                     await reports.aclose()
-            if begun_again is not None:
-                begun_again()
-            elif is_shown:
-                raise ProviderStreamCut(
-                    f"The engine's process for {self.model} died in the middle of an answer."
-                )
             if crashes >= _ALONE_AFTER:
                 raise RequestRejected(
                     f"The engine's process for {self.model} dies of this request: it did so {crashes + 1} times, "
                     "the last time with nothing else to do."
                 )
             crashes += 1
+            yield BegunAgain()
 
     async def load(self) -> None:
         """Return when it is loaded. Raises as ``ask`` does."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 
-from llm_service.engine.engine import EngineEvent
+from llm_service.engine.engine import BegunAgain, EngineEvent
 from llm_service.engine.frames import Count, Counted, Embed, Generate, Report, Unenforced, Vector
 from llm_service.engine.machine import memory_for_models, threads_for_models
 from llm_service.engine.order import Ended, Ending, GrammarCost, Piece, Refusal, Refused
@@ -29,6 +29,7 @@ from llm_service.providers.ability import refuse_unable
 from llm_service.providers.gguf_request import command_of
 from llm_service.providers.options import number, text
 from llm_service.providers.protocol import (
+    Anew,
     Capabilities,
     Completion,
     CompletionRequest,
@@ -45,9 +46,17 @@ from llm_service.resilience.clock import Clock
 
 _NAME = "gguf"
 _MB = 1_000_000
+
+
+class TooLate(ProviderTimeout):
+    """The task's own deadline passed while it waited: that says nothing of the engine."""
+
+    trips = False
+
+
 _ERRORS: dict[Refusal, type[ProviderError]] = {
     Refusal.TOO_LONG: ContextTooLong,
-    Refusal.LATE: ProviderTimeout,
+    Refusal.LATE: TooLate,
     Refusal.GRAMMAR: RequestRejected,
     Refusal.PARAMETER: RequestRejected,
     Refusal.ENGINE: ProviderServerError,
@@ -119,12 +128,17 @@ class GgufProvider:
         return self._completion(reports, model, stopwatch)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
+        """As ``complete``: a death is no failure of the provider, so that no breaker and no count of retries hears of it."""
         stopwatch = Stopwatch(self._clock)
         model = request.model or self.default_model
         command = self._command(request)
         reports: list[Report] = []
         async with self._shelf.lent(model) as engine, aclosing(engine.stream(command)) as coming:
             async for report in coming:
+                if isinstance(report, BegunAgain):
+                    reports.clear()
+                    yield Anew()
+                    continue
                 reports.append(report)
                 if isinstance(report, Piece | Ended) and report.text:
                     stopwatch.first()

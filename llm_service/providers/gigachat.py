@@ -86,7 +86,7 @@ class GigaChatProvider:
                         if isinstance(part, Delta):
                             if text := shown.add(part.text):
                                 yield Delta(text)
-                        else:
+                        elif isinstance(part, Completion):
                             answer = replace(part, text=shown.whole)
             except RequestRejected as error:
                 raise await self._length.explained(error, request, uploads, model) from None

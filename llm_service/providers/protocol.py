@@ -173,7 +173,12 @@ class Delta:
     text: str
 
 
-StreamPart: TypeAlias = Delta | Completion
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """The answer begins again: the pieces before this are void. Only who can write it anew at no cost says so."""
+
+
+StreamPart: TypeAlias = Delta | Anew | Completion
 """What a stream is made of: pieces in their order, and at its end the whole once, with all that is known of it."""
 
 
@@ -250,6 +255,7 @@ class Provider(Protocol):
     def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamPart, None]:
         """The same answer piece by piece: any number of ``Delta``, then the ``Completion`` that holds all of it.
 
+        After an ``Anew`` the pieces come from the beginning, and those before it belong to no answer.
         A stream that raises has no answer, whatever came before. Whoever stops reading closes it (``aclosing``).
         """
         ...

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from llm_service.errors import ProviderStreamCut, ProviderTimeout, TaskTooCostly
-from llm_service.providers.protocol import Completion, Delta, StreamPart
+from llm_service.providers.protocol import Anew, Completion, Delta, StreamPart
 from llm_service.resilience.clock import Clock
 
 CHARS_A_TOKEN = 4
@@ -41,6 +41,8 @@ async def within(
     size = 0
     async with aclosing(stream):
         async for part in stream:
+            if isinstance(part, Anew):
+                size = 0
             if isinstance(part, Delta) and most_tokens is not None:
                 size += len(part.text.encode("utf-8", "replace"))
                 if size > most_tokens * MOST_BYTES_A_TOKEN:
@@ -61,6 +63,8 @@ async def paced(
     measure = _Measure(pace)
     async with aclosing(stream):
         async for part in stream:
+            if isinstance(part, Anew):
+                measure = _Measure(pace)
             if isinstance(part, Delta) and measure.is_too_slow(clock.monotonic(), part.text):
                 raise ProviderTimeout(
                     f"{provider} writes its answer with less than {pace.tokens_per_s:g} tokens a second."

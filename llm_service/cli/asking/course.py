@@ -105,9 +105,12 @@ async def _answered(
         return await whole(stream, provider.name)
     async with aclosing(stream):
         async for part in stream:
-            if not isinstance(part, Delta):
+            if isinstance(part, Completion):
                 return part
-            screen.piece(part.text)
+            if isinstance(part, Delta):
+                screen.piece(part.text)
+            else:
+                screen.again()
     raise ProviderError(f"The provider {provider.name} ended its answer without its end.")
 
 

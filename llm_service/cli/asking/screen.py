@@ -24,6 +24,16 @@ class Screen:
         click.echo(shown, nl=False)
         self._last = shown[-1:] or self._last
 
+    def again(self) -> None:
+        """The parts so far are void: it is written anew."""
+        if self._as_json:
+            click.echo(json_line({"begins_again": True}))
+            return
+        if self._last != "\n":
+            click.echo()
+            self._last = "\n"
+        self.note("The model's process died; the answer begins again.")
+
     def note(self, text: str) -> None:
         """What is being waited for."""
         click.echo(printable_line(text), err=True)

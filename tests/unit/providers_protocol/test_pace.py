@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from llm_service.errors import ProviderTimeout
-from llm_service.providers.protocol import Completion, Delta, FinishReason, StreamPart
-from llm_service.providers.reading import Pace, paced, whole
+from llm_service.errors import ProviderTimeout, TaskTooCostly
+from llm_service.providers.protocol import Anew, Completion, Delta, FinishReason, StreamPart
+from llm_service.providers.reading import Pace, paced, whole, within
 from tests.manual_clock import ManualClock
 
 PACE = Pace(0.5, window_s=30.0)
@@ -52,6 +52,32 @@ async def test_a_piece_counts_by_its_length() -> None:
     """GigaChat sends whole sentences."""
     answer = await read([20.0] * 10, text="Это целое предложение из многих слов, и каждое считается.")
     assert answer.finish_reason is FinishReason.STOP
+
+
+async def test_what_begins_again_is_measured_from_there() -> None:
+    """A model's process that is loaded again takes its time; that is no slow answer."""
+
+    async def broken(clock: ManualClock) -> AsyncGenerator[StreamPart, None]:
+        yield Delta("word")
+        await clock.sleep(300.0)
+        yield Anew()
+        async for part in told(clock, [1.0] * 40):
+            yield part
+
+    clock = ManualClock()
+    assert (await clock.run(whole(paced(broken(clock), "acme", PACE, clock), "acme"))).text == "word" * 40
+
+
+async def test_what_begins_again_is_not_counted_twice() -> None:
+    async def broken() -> AsyncGenerator[StreamPart, None]:
+        yield Delta("a" * 50)
+        yield Anew()
+        yield Delta("a" * 50)
+        yield Completion("a" * 50, FinishReason.STOP, "m")
+
+    assert (await whole(within(broken(), "acme", 10), "acme")).text == "a" * 50
+    with pytest.raises(TaskTooCostly):
+        await whole(within(broken(), "acme", 8), "acme")
 
 
 async def test_no_floor() -> None:
