@@ -9,18 +9,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-# From so many unclean takeovers on a message runs alone. Under a storm of kills the first is anybody's and the second that
-# of many: where suspects run alone from the second on, workers killed every few seconds come to do nothing else.
-ALONE_FROM = 3
+# At the least so many unclean takeovers before a message runs alone. Under a storm of kills the first is anybody's and the
+# second that of many: where suspects run alone from the second on, workers killed every few seconds come to do nothing else.
+_ALONE_FROM = 3
 # So far ahead of what is here it is written that messages may be started, where nobody is suspect, and asked for more at
 # half of it: a lone message waits for no write, and what is here is written at once anyway. The count of the first unclean
 # takeover is too wide by this; with 1,000 most of a backlog had a count.
 AHEAD = 4
 
 
+def alone_from(poison_takeovers: int) -> int:
+    """From how many unclean takeovers on a message runs alone: half of those that make it poison.
+
+    Whoever raises that setting says that workers are taken away often: then counts come from there, and alone they all
+    would wait for each other while the backlog grows.
+    """
+    return max(_ALONE_FROM, (poison_takeovers + 1) // 2)
+
+
 def runs_alone(takeovers: int, poison_takeovers: int) -> bool:
     """Whether nothing may run beside it; what has ``poison_takeovers`` is not run at all."""
-    return ALONE_FROM <= takeovers < poison_takeovers
+    return alone_from(poison_takeovers) <= takeovers < poison_takeovers
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class WorkerSettings(Group):
         ge=4,
         le=100,
         description="A task that was running each of so many times when a worker ended without a word (out of memory, "
-        "kill -9, power) is not run again: FAILED and dead letter, code poison. From the third time on it runs alone.",
+        "kill -9, power) is not run again: FAILED and dead letter, code poison. From half of that on, "
+        "at least from the third time, it runs alone.",
     )
     worker_id: str = Field(
         default_factory=_own_worker_id,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from llm_service.kafka.suspects import ALONE_FROM
+from llm_service.kafka.suspects import alone_from
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.scene import mark, new_id
 from tests.acceptance.stage import Stage
@@ -54,7 +54,7 @@ async def test_it_ends_as_failed_and_a_dead_letter_and_its_neighbours_are_answer
     calls = [call.marker for call in stage.gigachat.requests()]
     assert calls.count(poison) == MOST
     most = max(calls.count(task_id) for task_id in neighbours)
-    assert most <= ALONE_FROM + 1, "beside it until it runs alone, and once more at most"
+    assert most <= alone_from(MOST) + 1, "beside it until it runs alone, and once more at most"
 
 
 async def die_of(worker: Worker, stage: Stage, poison: str, here: Platform) -> int:

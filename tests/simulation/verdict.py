@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from llm_service.kafka.suspects import ALONE_FROM
+from llm_service.kafka.suspects import alone_from
 from tests.simulation.cluster import Cluster
 from tests.simulation.judge import Place, Watch, header, place_of_letter, place_of_run
 from tests.simulation.log import Entry
@@ -28,7 +28,7 @@ class Verdict:
         self._scenario = scenario
         self._exactly = scenario.mode == "exactly_once"
         # From some deaths on what kills its process runs alone, and harms no other: its later ones excuse nothing.
-        self._poisoned = max(0, kills - ALONE_FROM)
+        self._poisoned = max(0, kills - alone_from(POISON_TAKEOVERS))
         self._attempts = ROUND_ATTEMPTS if scenario.round_s else 1
         self._terminal: dict[str, list[Entry]] = defaultdict(list)
         self._letters: dict[Place, list[Entry]] = defaultdict(list)

@@ -14,11 +14,22 @@ from llm_service.kafka.consumer import ConsumerLoop
 from llm_service.kafka.consumer_policy import ConsumerPolicy
 from llm_service.kafka.offset_map import METADATA_LIMIT, Run, Work, encode, encode_owned, read
 from llm_service.kafka.port import KafkaMessage, TopicPartition
-from llm_service.kafka.suspects import AHEAD, Suspect, Suspects
+from llm_service.kafka.suspects import AHEAD, Suspect, Suspects, alone_from, runs_alone
 from llm_service.tasks.ports import Delivery
 from tests.unit.kafka.fake_port import PENDING, TOPIC, Downstream, FakePort
 
 MOST = 6
+
+
+@pytest.mark.parametrize(("most", "alone"), [(4, 3), (5, 3), (6, 3), (7, 4), (12, 6), (100, 50)])
+def test_whoever_allows_more_takeovers_has_fewer_messages_alone(most: int, alone: int) -> None:
+    assert alone_from(most) == alone
+    assert [runs_alone(count, most) for count in (alone - 1, alone, most - 1, most)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12), st.integers(0, 60))
