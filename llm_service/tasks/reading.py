@@ -70,7 +70,7 @@ class Reading:
         read: list[Document] = []
         for file in wanted:
             read += await self._of(file)
-        return (*read, *[await _seen(text) for text in texts])
+        return (*read, *[await seen(text) for text in texts])
 
     async def as_texts(self, documents: Documents) -> Documents:
         """The documents, those as texts that would go as files: only a text can be cut. Raises FileError."""
@@ -90,18 +90,18 @@ class Reading:
         if self._able.vision and is_picture(file):
             return await self._pictures(file)
         if _goes_as_it_is(file, self._able):
-            return (await _as_file(file),)
+            return (await as_file(file),)
         return (await self._text(file),)
 
     async def _pictures(self, file: LocalFile) -> Documents:
         with self._desk.stage(self._ref, "convert"):
             pages = await self._there(lambda: self._desk.files.to_pictures(file))
-        return tuple([await _as_file(page) for page in pages])
+        return tuple([await as_file(page) for page in pages])
 
     async def _text(self, file: LocalFile) -> Document:
         with self._desk.stage(self._ref, "convert"):
             text = await self._patiently(partial(self._desk.files.to_text, file))
-        return await _seen(Document(file.name, file.content_type, text=text, size=file.size))
+        return await seen(Document(file.name, file.content_type, text=text, size=file.size))
 
     async def _there(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         """What a context gives, for as long as the stack lasts."""
@@ -134,11 +134,12 @@ def _goes_as_it_is(file: LocalFile, able: Capabilities) -> bool:
     return file.content_type in able.upload_types and (not limit or file.size <= limit)
 
 
-async def _as_file(file: LocalFile) -> Document:
-    return await _seen(Document(file.name, file.content_type, path=file.path, size=file.size))
+async def as_file(file: LocalFile) -> Document:
+    """For a provider that takes the file itself."""
+    return await seen(Document(file.name, file.content_type, path=file.path, size=file.size))
 
 
-async def _seen(document: Document) -> Document:
+async def seen(document: Document) -> Document:
     """The document and its name without anything that a model reads and nobody sees."""
     name, in_name = made_visible(document.name)
     text = document.text or ""

@@ -38,6 +38,7 @@ from llm_service.providers.protocol import (
 from llm_service.providers.reading import whole
 from llm_service.resilience.clock import SystemClock
 from llm_service.settings import Settings
+from llm_service.tasks.reading import as_file, seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ async def ask(question: Question, settings: Settings, screen: Screen) -> int:
         provider = guards[name].provider
         async with AsyncExitStack() as stack:
             documents = await _documents(question.files, provider.capabilities, settings, stack)
+            screen.documents(documents)
             request = _request(question, documents, schema)
             answer = await _patiently(provider, request, screen, as_stream=question.as_stream)
     finally:
@@ -120,7 +122,7 @@ async def _documents(
     """Each as the provider takes it: a file as it is, a picture drawn anew, all else as text; as long as ``stack`` lasts."""
     local = [await asyncio.to_thread(_local, path) for path in files]
     if all(file.content_type in able.upload_types for file in local):
-        return tuple(_as_file(file) for file in local)
+        return tuple([await as_file(file) for file in local])
     converter = build_converter(settings)
     stack.push_async_callback(converter.close)
     await converter.start()
@@ -129,21 +131,17 @@ async def _documents(
     for file in local:
         if able.vision and is_picture(file):
             pages = await stack.enter_async_context(redrawn(file, converter, folder))
-            documents += [_as_file(page) for page in pages]
+            documents += [await as_file(page) for page in pages]
         elif file.content_type in able.upload_types | able.picture_types:
-            documents.append(_as_file(file))
+            documents.append(await as_file(file))
         else:
             text = await converter.to_text(file)
-            documents.append(Document(file.name, file.content_type, text=text, size=file.size))
+            documents.append(await seen(Document(file.name, file.content_type, text=text, size=file.size)))
     return tuple(documents)
 
 
 def _local(path: Path) -> LocalFile:
     return LocalFile(path.name, path, path.stat().st_size, detect(path, path.name))
-
-
-def _as_file(file: LocalFile) -> Document:
-    return Document(file.name, file.content_type, path=file.path, size=file.size)
 
 
 def _schema(path: Path) -> JsonObject:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from llm_service.cli.printable import json_line, printable, printable_line
-from llm_service.providers.protocol import Completion, FinishReason
+from llm_service.providers.protocol import Completion, Document, FinishReason
 
 
 class Screen:
@@ -14,6 +16,17 @@ class Screen:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._last = "\n"
+        self._hidden = 0
+
+    def documents(self, documents: Sequence[Document]) -> None:
+        """What is about to be asked about: where characters in it are seen by nobody but the model."""
+        self._hidden = sum(document.hidden for document in documents)
+        for document in documents:
+            if document.hidden and not self._as_json:
+                number = "1 character" if document.hidden == 1 else f"{document.hidden} characters"
+                self.note(
+                    f"{document.name!r} holds {number} that can't be seen; the model is shown [hidden ...] in their place."
+                )
 
     def piece(self, text: str) -> None:
         """A part of an answer that is still being written."""
@@ -41,7 +54,7 @@ class Screen:
     def answer(self, provider: str, text: str, answer: Completion, *, is_shown: bool) -> None:
         """The whole of it, and what it took. ``is_shown``: its pieces were."""
         if self._as_json:
-            click.echo(json_line(_object(provider, text, answer)))
+            click.echo(json_line(_object(provider, text, answer, self._hidden)))
             return
         if not is_shown:
             click.echo(printable(text))
@@ -50,7 +63,7 @@ class Screen:
         click.echo(_told(provider, answer), err=True)
 
 
-def _object(provider: str, text: str, answer: Completion) -> dict[str, object]:
+def _object(provider: str, text: str, answer: Completion, hidden: int) -> dict[str, object]:
     usage, timings = answer.usage, answer.timings
     return {
         "text": text,
@@ -63,6 +76,7 @@ def _object(provider: str, text: str, answer: Completion) -> dict[str, object]:
             "cached_tokens": usage.cached_tokens,
         },
         "cost": answer.cost,
+        "hidden_chars": hidden,
         "connect_s": timings.connect_s,
         "first_token_s": timings.first_token_s,
         "whole_s": timings.whole_s,
