@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from llm_service.container.kafka import window
 from llm_service.container.service import Service
 from llm_service.observability.state import Queues, Workers
 from llm_service.tasks.course import Stage
@@ -58,6 +59,11 @@ class ServiceView:
             # Outcomes that came after their partition had left: dropped, and done by its new owner.
             "stale_outcomes": service.source.stale_outcomes if service.source is not None else 0,
             "lag": sum(service.news.lag.values()),
+            # Full: the worker has all it can hold, and reads no more until a task ends.
+            "window": {
+                "size": window(service.settings),
+                "full": service.source is not None and service.source.is_full,
+            },
             "tasks": {stage.name.lower(): service.count(stage) for stage in Stage},
             "retry": self._retry(),
             "providers": {

@@ -138,6 +138,11 @@ class ConsumerLoop:
         return self._until_due.held
 
     @property
+    def is_full(self) -> bool:
+        """Whether the window has no room, and what comes next stays with the brokers until a task ends."""
+        return self._full_since is not None and self._taking and not self._halted
+
+    @property
     def assigned(self) -> int:
         return len(self._trackers) + len(self._takeovers)
 

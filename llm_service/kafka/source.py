@@ -125,6 +125,11 @@ class KafkaSource:
         return self._consumer.assigned
 
     @property
+    def is_full(self) -> bool:
+        """Whether no more messages are taken until a task ends."""
+        return self._consumer.is_full
+
+    @property
     def held_until_due(self) -> int:
         """Messages of the retry topic that are here and not due."""
         return self._consumer.held_until_due

@@ -106,6 +106,7 @@ def test_a_full_window_goes_on_polling_and_keeps_what_comes(rig: Rig) -> None:
     rig.step()
     assert rig.downstream.offsets() == [1, 2, 3, 4]
     rig.step(seconds=0.02)
+    assert rig.loop.is_full
     assert rig.downstream.offsets() == [1, 2, 3, 4, 5], "a message that came is kept, not dropped"
     assert rig.port.paused == set()
 
@@ -115,9 +116,11 @@ def test_a_window_full_for_seconds_pauses_and_resumes_when_there_is_room(rig: Ri
     rig.step()
     rig.step(3, seconds=2.0)
     assert rig.port.paused == {TopicPartition(TOPIC, 0)}
+    assert rig.loop.is_full
     rig.finish(1, 2)
     rig.step()
     assert rig.port.paused == set()
+    assert not rig.loop.is_full
 
 
 def test_a_paused_worker_still_hears_of_rebalances(rig: Rig) -> None:

@@ -40,3 +40,16 @@ async def test_what_is_published_is_acknowledged_and_what_is_too_large_is_named(
     with pytest.raises(MessageTooLarge, match="topic"):
         await publisher.publish("topic", Record(b"key", b"x" * 3000, ()))
     await publisher.close(1)
+
+
+async def test_a_queue_that_is_full_is_told_to_who_comes_next_and_to_nobody_else() -> None:
+    publisher = Publisher({**NOWHERE, "queue.buffering.max.messages": 1})
+    publisher.start()
+    first = asyncio.create_task(publisher.publish("topic", RECORD))
+    await asyncio.sleep(0)
+    with pytest.raises(PublishFailed, match="the producer's queue is full: Kafka takes messages slower"):
+        await publisher.publish("topic", RECORD)
+    assert not first.done()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await publisher.close(0)
