@@ -57,7 +57,7 @@ class OllamaProvider:
         self._clock = clock
         servers = [OllamaServer(address, options, clock) for address in options.addresses]
         self._fleet = OllamaFleet(servers, options.max_concurrent, clock)
-        self._pulls = ModelPulls(clock, observe)
+        self._pulls = ModelPulls(clock, observe, options.model)
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from contextvars import Context
 
 from llm_service.errors import ModelNotFound, ProviderError, ProviderRateLimited
 from llm_service.events import ModelPulled, Observer
+from llm_service.providers.http_errors import excerpt
 from llm_service.providers.ollama_server import OllamaServer
 from llm_service.resilience.clock import Clock
 
@@ -20,6 +21,9 @@ FAILED_FOR_S = 60.0
 """How long a fetch that failed is not tried again; the registry says the same to each task until then."""
 
 
+_OLLAMAS = "registry.ollama.ai"
+
+
 class ModelComing(ProviderRateLimited):
     """The model is being fetched; the call is to be made again."""
 
@@ -27,7 +31,9 @@ class ModelComing(ProviderRateLimited):
 class ModelPulls:
     """Fetches, by model."""
 
-    def __init__(self, clock: Clock, observe: Observer) -> None:
+    def __init__(self, clock: Clock, observe: Observer, model: str = "") -> None:
+        """``model``: the deployment's own, whose registry it trusts beside Ollama's."""
+        self._registries = ("", _OLLAMAS, registry_of(model))
         self._clock = clock
         self._observe = observe
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -36,6 +42,11 @@ class ModelPulls:
 
     async def fetched(self, model: str, server: OllamaServer) -> None:
         """Return when the server has the model. Raises ModelComing while it comes, ModelNotFound if it can't be had."""
+        if registry_of(model) not in self._registries:
+            raise ModelNotFound(
+                f"Ollama has no model {excerpt(model)!r}, and a task's model is not fetched from a registry that the "
+                "deployment does not name: OLLAMA_PULL goes to Ollama's own, and to that of OLLAMA_MODEL."
+            )
         self._refuse_what_failed(model)
         if model not in self._running:
             self._told[model] = "0 %"
@@ -51,6 +62,7 @@ class ModelPulls:
         self._refuse_what_failed(model)
 
     async def close(self) -> None:
+        """End all fetches; what has come is kept by the server."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -77,3 +89,8 @@ class ModelPulls:
         if error is not None and self._clock.monotonic() - at < FAILED_FOR_S:
             raise error
         self._failed.pop(model, None)
+
+
+def registry_of(model: str) -> str:
+    """The registry that a model's name begins with, ``host/namespace/model:tag``; empty where it names none."""
+    return model.rpartition("/")[0].rpartition("/")[0].lower()

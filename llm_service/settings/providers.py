@@ -169,8 +169,8 @@ class OllamaSettings(LimitedSettings):
     pull: bool = Field(
         default=False,
         validation_alias="OLLAMA_PULL",
-        description="Whether a model that no address has is fetched from Ollama's registry, which takes minutes and "
-        "gigabytes; tasks for it wait.",
+        description="Whether a model that no address has is fetched, which takes minutes and gigabytes; tasks for it wait. "
+        "From Ollama's registry, or the one that OLLAMA_MODEL begins with; never from another that a task names.",
     )
 
     @property

@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.services.cache import Cache
@@ -16,6 +18,7 @@ from tests.services.process import OwnProcess
 from tests.services.reaper import Reaper
 from tests.services.runtime import Unavailable
 from tests.services.toolchains import compiler, go, go_install
+from tests.services.wishes import Wishes
 
 _MODULE = f"github.com/ollama/ollama@v{VERSION}"
 _OLDEST_GO = (1, 26)
@@ -31,20 +34,38 @@ def prepare(cache: Cache) -> Path:
 
 def start(cache: Cache, reaper: Reaper, folder: Path) -> Ollama:
     """A server on a free port with its models in the folder. Raises Unavailable."""
+    ollama = _server(cache, reaper, folder, {})
+    ollama.start()
+    ollama.create_model()
+    return ollama
+
+
+@contextmanager
+def without_models(folder: Path, authority: Path) -> Iterator[Ollama]:
+    """A server of the test's own that has no model and trusts that authority alone. Raises Unavailable."""
+    reaper = Reaper()
+    # Go's own variable: https://pkg.go.dev/crypto/x509#SystemCertPool
+    trusted = {"SSL_CERT_FILE": str(authority), "SSL_CERT_DIR": str(folder / "none")}
+    ollama = _server(Cache(Wishes.read().cache, lambda _: None), reaper, folder, trusted)
+    try:
+        ollama.start()
+        yield ollama
+    finally:
+        ollama.stop()
+        reaper.close()
+
+
+def _server(cache: Cache, reaper: Reaper, folder: Path, more: dict[str, str]) -> Ollama:
     binary, port = prepare(cache), free_port()
     env = {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "OLLAMA_HOST": f"127.0.0.1:{port}",
         "OLLAMA_MODELS": str(folder / "models"),
+        **more,
     }
     process = OwnProcess([str(binary), "serve"], folder, reaper, env)
-    ollama = Ollama(
-        f"http://127.0.0.1:{port}", process, f"Ollama {VERSION}, own process, random-weight model"
-    )
-    ollama.start()
-    ollama.create_model()
-    return ollama
+    return Ollama(f"http://127.0.0.1:{port}", process, f"Ollama {VERSION}, own process, random-weight model")
 
 
 def _build(cache: Cache, draft: Path) -> None:
