@@ -14,6 +14,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as c
 
+from llm_service.engine.first_characters import FirstCharacters
 from llm_service.engine.llama_chooser import LlamaChooser
 from llm_service.engine.repeatable import ROWS, in_company
 from llm_service.engine.sampling import Sampling
@@ -91,6 +92,7 @@ class Weights:
         self.vocabulary = c.llama_model_get_vocab(self.pointer)
         self.size = c.llama_vocab_n_tokens(self.vocabulary)
         self.piece = lru_cache(maxsize=65_536)(self._piece)
+        self.firsts = FirstCharacters(self.vocabulary, self.size)
 
     @property
     def log_errors(self) -> str:
@@ -217,7 +219,10 @@ class LlamaModel:
             self.trim(self.sequences, 0)
 
     def chooser(self, sampling: Sampling, grammar: str | None) -> Chooser:
-        return LlamaChooser(self._weights.vocabulary, self._context, self._weights.size, sampling, grammar)
+        weights = self._weights
+        return LlamaChooser(
+            weights.vocabulary, self._context, weights.size, weights.firsts, sampling, grammar
+        )
 
     def share(self, source: int, target: int, length: int) -> None:
         c.llama_memory_seq_cp(self._memory, source, target, 0, length)
