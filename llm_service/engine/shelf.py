@@ -13,6 +13,7 @@ from llm_service.engine.engine import Engine, EngineEvent
 from llm_service.engine.frames import Beat, Setup
 from llm_service.engine.header import HeaderError, read_header
 from llm_service.engine.requirement import Requirement, context_for, judged, requirement
+from llm_service.engine.waiting import PATIENCE_S
 from llm_service.errors import ModelNotFound
 from llm_service.resilience.clock import Clock
 from llm_service.resilience.retry import Backoff, RetryPolicy
@@ -53,8 +54,17 @@ class _Place:
 
     engine: Engine
     needed: Requirement
+    since: float
     users: int = 0
     last_used: float = field(default=0.0)
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class _Wish:
+    """Somebody's wait for a model."""
+
+    name: str
+    since: float
 
 
 class Shelf:
@@ -75,6 +85,7 @@ class Shelf:
         self._observe = observe
         self._beaten = beaten
         self._places: dict[str, _Place] = {}
+        self._wishes: list[_Wish] = []
         self._changed = asyncio.Condition()
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -119,19 +130,47 @@ class Shelf:
     # --- who is loaded --------------------------------------------------------------------------------
 
     async def _taken(self, name: str) -> _Place:
-        setup, needed = await asyncio.to_thread(self._judge, name)
-        async with self._changed:
-            while name not in self._places:
-                if not await self._made_room(needed):
-                    # All that is loaded is at work; the caller's deadline bounds the wait.
+        found: tuple[Setup, Requirement] | None = None
+        while True:
+            async with self._changed:
+                place = await self._place_of(name, found)
+                if place is not None:
+                    place.users += 1
+                    if self._sweeping is None:
+                        self._sweeping = asyncio.create_task(self._sweep())
+                    return place
+            # Half a second of processor time where a vocabulary is large: not for each task to a model that is loaded.
+            found = await asyncio.to_thread(self._judge, name)
+
+    async def _place_of(self, name: str, found: tuple[Setup, Requirement] | None) -> _Place | None:
+        """The model's place, waited for where there is none; None where its file was not judged and has to be.
+
+        The caller's deadline bounds the wait.
+        """
+        wish = _Wish(name, self._clock.monotonic())
+        self._wishes.append(wish)
+        try:
+            while name not in self._places or self._has_to_go(name):
+                if name in self._places:
                     await self._changed.wait()
-                    continue
-                self._places[name] = _Place(self._engine(name, setup), needed)
-            place = self._places[name]
-            place.users += 1
-            if self._sweeping is None:
-                self._sweeping = asyncio.create_task(self._sweep())
-            return place
+                elif found is None:
+                    return None
+                elif await self._made_room(found[1]):
+                    engine = self._engine(name, found[0])
+                    self._places[name] = _Place(engine, found[1], self._clock.monotonic())
+                else:
+                    # All that is loaded is at work.
+                    await self._changed.wait()
+            return self._places[name]
+        finally:
+            self._wishes.remove(wish)
+            self._changed.notify_all()
+
+    def _has_to_go(self, name: str) -> bool:
+        """Whether it has had its time and another has been waited for so long that nobody new is let in to it."""
+        now = self._clock.monotonic()
+        waited = (now - wish.since for wish in self._wishes if wish.name not in self._places)
+        return now - self._places[name].since > PATIENCE_S and any(each > PATIENCE_S for each in waited)
 
     def _engine(self, name: str, setup: Setup) -> Engine:
         silence_s, backoff = self._policy.silence_s, Backoff(_RESTARTS, self._rng)

@@ -47,6 +47,9 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
         GGUF_THREADS="1",
         GGUF_CONTEXT_TOKENS="20000",
         GGUF_SILENCE_SECONDS=str(SILENCE_S),
+        # A death is nobody's failure: with one that counted, the breaker would open or the task fail.
+        LLM_MAX_RETRIES="0",
+        CIRCUIT_BREAKER_FAILURE_THRESHOLD="1",
     )
     with workers(worker):
         worker.start()
@@ -61,6 +64,8 @@ async def test_signals_to_the_engine_cost_no_task_and_not_the_consumer(
                 engines.append(await in_mid_batch(here, worker, wave))
                 os.kill(engines[-1], number)
                 await here.ended(*wave, seconds=LIMIT_S)
+            assert worker.metric("llm_service_provider_retries_total") == 0
+            assert "breaker_changed" not in worker.output()
             # What runs or waits is 0 by now; all else has moved.
             moved = [metric.exposed for metric in ENGINE if metric.name != "engine_answers_waiting"]
             still = [name for name in moved if not worker.metric(name)]
