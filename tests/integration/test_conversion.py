@@ -46,6 +46,18 @@ GOOD = {
     "a.xlsx": (documents.xlsx([["имя", "сумма"], ["Иван", 5]]), "| Иван | 5 |"),
     "a.pptx": (documents.pptx("Итоги года"), "# Итоги года"),
     "a.html": ("<html><script>x</script><h1>Заголовок</h1><p>текст".encode(), "# Заголовок\n\nтекст"),
+    "unclosed.html": (
+        "<p>Первый<p>Второй<ol start=9><li>Пункт<li>Ещё<table><tr><td>a<td>b<tr><td>1<td>2</table></ol>".encode(),
+        "Первый\n\nВторой\n\n9. Пункт\n10. Ещё",
+    ),
+    "script.html": (
+        b"<a href='javascript:alert(1)'>link</a><script>evil()</script><img src='data:image/png;base64,AAAA'>",
+        "link",
+    ),
+    "declared.html": (
+        "<html><head><meta charset='koi8-r'></head><body><p>Договор поставки".encode("cp1251"),
+        "Договор поставки",
+    ),
     "windows.html": ("<html><body><p>Договор поставки".encode("cp1251"), "Договор поставки"),
     "a.csv": ("имя;сумма\r\nИван;5\r\n".encode("cp1251"), "имя;сумма\nИван;5\n"),
     "a.json": (b'{"a": 1}', '{"a": 1}'),
@@ -216,6 +228,30 @@ async def test_a_deep_page_costs_nobody_else(converter: Converter, tmp_path: Pat
     assert "deep" in await converter.to_text(stored(tmp_path, "a.html", DEEP))
 
 
+# What took Python's own parser minutes, or time by the square: all well within the second that a large page takes.
+SLOW = {
+    "begun": "<a " * 200_000,
+    "comments": "<!--" * 300_000,
+    "sections": "<![CDATA[" * 100_000,
+    "ends": "</a " * 300_000,
+    "quotes": "<a x='" * 200_000,
+    "script": "<script>" + "</s" * 300_000,
+    "numbered": "<ol>" + "<li>x</li>" * 15_000 + "</ol>",
+    "paragraphs": "<p>x" * 15_000,
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+async def test_no_page_takes_time_by_the_square_of_its_size(
+    usual: Converter, tmp_path: Path, name: str
+) -> None:
+    assert await usual.to_text(stored(tmp_path, "a.txt", b"before")) == "before"
+    page = stored(tmp_path, f"{name}.html", f"<html><body><p>begin{SLOW[name]}".encode())
+    with measured(child_of(usual)) as cost:
+        assert (await usual.to_text(page)).startswith("begin")
+    assert cost.cpu_s < 2
+
+
 MAIL = b"From: a@b.ru\nMIME-Version: 1.0\n"
 # Made when they are used: packing hundreds of megabytes takes a second.
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -279,6 +315,16 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
             documents.pptx("a"), {f"ppt/slides/slide{number}.xml": b"<a/>" for number in range(10, 2_100)}
         ),
         "more than 2000 slides",
+    ),
+    "tags.html": (lambda: b"<b>x</b>\n" * 600_000, "more than 400000 tags"),
+    "ends.html": (lambda: b"</p>" * 9_000_000, "more than 400000 tags"),
+    "tags.eml": (
+        lambda: MAIL + b"Content-Type: text/html\n\n" + b"<b>x</b>\n" * 600_000,
+        "more than 400000 tags",
+    ),
+    "tags.epub": (
+        lambda: documents.epub({f"{number}.html": f"{number}" + "<b>x</b>" * 30_000 for number in range(8)}),
+        "more than 400000 tags",
     ),
     "deep.xml": (lambda: b"<?xml version='1.0'?>" + b"<a>" * 1_000_000, "3000021 characters"),
     "long.rtf": (lambda: b"{\\rtf1 " + b"\\par\n" * 2_100_000, "2000001 characters"),

@@ -40,9 +40,11 @@ def to_text(stream: BinaryIO, bounds: Bounds) -> str:
             raise DocumentUnreadable(
                 f"{bounds.name!r} is encrypted; a book without copy protection is needed"
             )
-        chars = 0
+        chars = tags = 0
         for name in chapters:
-            pieces.append(html.to_markdown(plain_text.decode(archive.read(name))).strip())
+            tags = html.judge(plain_text.decode(archive.read(name)), bounds, tags)
+        for name in chapters:
+            pieces.append(html.to_markdown(plain_text.decode(archive.read(name))))
             chars += len(pieces[-1])
             bounds.judge_chars(chars)
     return "\n\n".join(piece for piece in pieces if piece)

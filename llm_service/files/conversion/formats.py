@@ -82,7 +82,7 @@ class Reader:
         match kind:
             case Kind.TEXT | Kind.HTML:
                 text = plain_text.decode(stream.read())
-                return self._html(text) if kind is Kind.HTML else text
+                return self._html(text, bounds) if kind is Kind.HTML else text
             case Kind.RTF:
                 return rich_text.to_text(stream.read(), bounds)
             case Kind.EMAIL:
@@ -97,9 +97,12 @@ class Reader:
         """The text layer, or what the pages look like where there is none."""
         return pdf.to_text(stream, bounds) or self._recognizer.pages(stream, bounds)
 
-    def _html(self, source: str) -> str:
+    def _html(self, source: str, bounds: Bounds) -> str:
         """Markdown, or the source as it is where the extra is missing: models read tags too."""
-        return html.to_markdown(source) if self.has_documents else source
+        if not self.has_documents:
+            return source
+        html.judge(source, bounds)
+        return html.to_markdown(source)
 
     def _email(self, stream: BinaryIO, bounds: Bounds) -> str:
         """The headers people read, the body, and the names of what is attached; attachments are not opened."""
@@ -110,7 +113,7 @@ class Reader:
         body = message.get_body(("plain", "html"))
         if body is not None:
             said = _said(body)
-            lines += ["", self._html(said) if body.get_content_subtype() == "html" else said]
+            lines += ["", self._html(said, bounds) if body.get_content_subtype() == "html" else said]
         lines += [f"Attachment: {part.get_filename()}" for part in message.iter_attachments()]
         return "\n".join(lines)
 
