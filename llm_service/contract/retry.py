@@ -6,6 +6,7 @@ which its messages are due.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from llm_service.contract.status import iso
 Run: TypeAlias = tuple[str, int, int]
 """Topic, partition and offset where a task was read first."""
 
+_SPENT = "retry_spent"
 _TAKEOVERS = "retry_takeovers"
 # Earlier versions know the names below alone, and find them at the end: what is new stands before them.
 _NAMES = (
@@ -28,8 +30,20 @@ _NAMES = (
     "retry_due",
     "retry_reason",
 )
-# A group's and a topic's name of 255 characters at most, an error code, five numbers and a time, with nine names.
+# A group's and a topic's name of 255 characters at most, an error code, seven numbers and a time, with ten names.
 RETRY_ALLOWANCE = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the answered calls of a task have taken."""
+
+    tokens: int = 0
+    cost: float = 0.0
+    """US dollars, as far as they are known."""
+
+
+NOTHING = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,8 @@ class RetryNote:
     """The code of the error that sent it round."""
     takeovers: int = 0
     """How many processes ended while they may have run it: going round makes nobody less suspect."""
+    spent: Spent = NOTHING
+    """In all attempts so far: going round gives nobody more."""
 
     @property
     def run(self) -> Run:
@@ -71,7 +87,9 @@ def encode(note: RetryNote, key: bytes | None, value: bytes | None, headers: Hea
         note.reason,
     )
     ours = tuple((name, text.encode()) for name, text in zip(_NAMES, texts, strict=True))
-    return Record(key, value, (*headers, (_TAKEOVERS, str(note.takeovers).encode()), *ours))
+    spent = f"{note.spent.tokens} {note.spent.cost:.9g}"
+    newer = ((_SPENT, spent.encode()), (_TAKEOVERS, str(note.takeovers).encode()))
+    return Record(key, value, (*headers, *newer, *ours))
 
 
 def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
@@ -83,9 +101,8 @@ def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
     if tuple(name for name, _ in own) != _NAMES:
         return None
     group, topic, partition, offset, attempt, rounds, due, reason = ((value or b"") for _, value in own)
-    rest, takeovers = headers[: -len(_NAMES)], b"0"
-    if rest and rest[-1][0] == _TAKEOVERS:
-        takeovers, rest = rest[-1][1] or b"", rest[:-1]
+    takeovers, rest = _taken_off(_TAKEOVERS, headers[: -len(_NAMES)], b"0")
+    spent, rest = _taken_off(_SPENT, rest, b"0 0")
     try:
         note = RetryNote(
             group.decode(),
@@ -97,6 +114,7 @@ def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
             _aware(due.decode()),
             reason.decode(),
             max(0, int(takeovers)),
+            _spent(spent.decode()),
         )
     except ValueError:  # UnicodeDecodeError is one
         return None
@@ -106,6 +124,21 @@ def decode(headers: Headers) -> tuple[RetryNote, Headers] | None:
 def size_at_most(key: bytes | None, value: bytes | None, headers: Headers) -> int:
     """Bytes that the message of the retry topic will not exceed, as the broker counts them."""
     return Record(key, value, headers).size + RECORD_OVERHEAD + RETRY_ALLOWANCE
+
+
+def _taken_off(name: str, headers: Headers, missing: bytes) -> tuple[bytes, Headers]:
+    """The value of the last header, where it has this name, and those before it."""
+    if not headers or headers[-1][0] != name:
+        return missing, headers
+    return headers[-1][1] or b"", headers[:-1]
+
+
+def _spent(text: str) -> Spent:
+    tokens, _, cost = text.partition(" ")
+    spent = Spent(max(0, int(tokens)), max(0.0, float(cost)))
+    if not math.isfinite(spent.cost):
+        raise ValueError(text)
+    return spent
 
 
 def _aware(text: str) -> datetime:

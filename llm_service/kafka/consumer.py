@@ -382,4 +382,5 @@ def _delivery(
     if found is None:
         return own
     note, headers = found
-    return replace(own, headers=headers, origin=note.run, attempt=note.attempt, round=note.round)
+    counted = replace(own, attempt=note.attempt, round=note.round, spent=note.spent)
+    return replace(counted, headers=headers, origin=note.run)

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from llm_service.contract.retry import Spent
 from llm_service.errors import TaskTooCostly
 from llm_service.providers.protocol import Completion, CompletionRequest
 from llm_service.resilience.deadline import Deadline
 from llm_service.tasks import fitting
+from llm_service.tasks.course import Course
 from llm_service.tasks.cutting import Complete, Pause
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """Of one task in one attempt; None is no limit."""
+    """Of one task, however often it goes round; None is no limit."""
 
     max_tokens: int | None = None
     max_cost: float | None = None
@@ -27,12 +29,11 @@ CostOf: TypeAlias = Callable[[int, int], float | None]
 
 
 class Allowance:
-    """One task's, over all of its calls: the repair of an answer, and each provider of its list."""
+    """One task's, over all of its calls: the repair of an answer, each provider of its list, and each attempt."""
 
-    def __init__(self, limits: TaskLimits) -> None:
+    def __init__(self, limits: TaskLimits, course: Course) -> None:
         self._limits = limits
-        self._tokens = 0
-        self._cost = 0.0
+        self._course = course
 
     @property
     def counts(self) -> bool:
@@ -61,33 +62,35 @@ class Allowance:
         most = self._limits.max_tokens
         if most is None:
             return request
-        if self._tokens + prompt + answer > most:
-            before = f" and {self._tokens} are used already" if self._tokens else ""
+        used = self._course.spent.tokens
+        if used + prompt + answer > most:
+            before = f" and {used} are used already" if used else ""
             raise self._refusal(
                 f"The prompt, its documents and the answer need about {prompt + answer} tokens{before}; a task may use "
                 f"{most} here (TASK_MAX_TOKENS). Send less text, or ask for a shorter answer by max_tokens."
             )
-        return replace(request, most_answer_tokens=most - self._tokens - prompt)
+        return replace(request, most_answer_tokens=most - used - prompt)
 
     def _judge_cost(self, estimate: float | None) -> None:
         """By the table of prices; without one, by what was paid already."""
-        most = self._limits.max_cost
-        if most is None or self._cost + (estimate or 0.0) <= most:
+        most, paid = self._limits.max_cost, self._course.spent.cost
+        if most is None or paid + (estimate or 0.0) <= most:
             return
         needs = (
             f"the call would cost about {estimate:.4f}" if estimate is not None else "its price is not known"
         )
         raise self._refusal(
-            f"The task has cost {self._cost:.4f} dollars and {needs}; it may cost {most:g} here (TASK_MAX_COST_USD). "
+            f"The task has cost {paid:.4f} dollars and {needs}; it may cost {most:g} here (TASK_MAX_COST_USD). "
             "Send less text, ask for a shorter answer by max_tokens, or ask a cheaper model."
         )
 
     def _refusal(self, message: str) -> TaskTooCostly:
         error = TaskTooCostly(message)
-        error.tokens_used = self._tokens or None
+        error.tokens_used = self._course.spent.tokens or None
         return error
 
     def _count(self, request: CompletionRequest, completion: Completion) -> None:
-        self._cost += completion.cost or 0.0
         told = completion.usage.total_tokens
-        self._tokens += told if told is not None else sum(fitting.estimate(request))
+        tokens = told if told is not None else sum(fitting.estimate(request))
+        before = self._course.spent
+        self._course.spent = Spent(before.tokens + tokens, before.cost + (completion.cost or 0.0))

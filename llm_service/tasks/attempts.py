@@ -57,16 +57,18 @@ class Attempts:
         except SentRound as sent:
             failure = failed(sent.cause, provider, self._elapsed_ms(began))
             has_spent = case.course.has_spent
-            going = self._tools.rounds.waiting(case.delivery, sent.cause, has_spent=has_spent)
+            going = self._tools.rounds.waiting(
+                case.delivery, sent.cause, case.course.spent, has_spent=has_spent
+            )
         except ServiceError as error:
             failure = failed(error, provider, self._elapsed_ms(began), case.course)
             if isinstance(task, Task):
-                going = self._tools.rounds.after(case.delivery, task, error)
+                going = self._tools.rounds.after(case.delivery, task, error, case.course.spent)
         except Exception as bug:
             crash = self.crashed(case, bug)
             failure = failed(crash, provider, self._elapsed_ms(began))
             if isinstance(task, Task):
-                going = self._tools.rounds.after(case.delivery, task, crash)
+                going = self._tools.rounds.after(case.delivery, task, crash, case.course.spent)
         case.course.stage = Stage.DECIDED
         if going is not None:
             return Decided(Outcome(retry=going.record), failure, going=going)

@@ -23,13 +23,16 @@ class Stage(Enum):
 class Course:
     """The stage of one delivery; the life of the task moves it."""
 
-    __slots__ = ("altered", "delivery", "has_spent", "stage", "tried")
+    __slots__ = ("altered", "delivery", "has_spent", "spent", "stage", "tried")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.stage = Stage.WAITING
         self.has_spent = False
         """Whether a call was made for it that may have cost something."""
+
+        self.spent = delivery.spent
+        """What its answered calls have taken, those of earlier attempts included."""
 
         self.tried: list[Tried] = []
         """The providers that were asked for it, in their order."""

@@ -45,7 +45,7 @@ class Fallback:
         self._task = task
         self._plan = plan
         self._deadline = deadline
-        self._allowance = Allowance(tools.limits)
+        self._allowance = Allowance(tools.limits, case.course)
 
     @property
     def all_away(self) -> bool:

@@ -150,7 +150,7 @@ class TaskLife:
             return True
         if isinstance(task, Task) and self._tools.rounds.may_wait(case.delivery, task, has_spent=False):
             error = IdConflict()
-            going = self._tools.rounds.waiting(case.delivery, error, has_spent=False)
+            going = self._tools.rounds.waiting(case.delivery, error, case.course.spent, has_spent=False)
             if going is not None:
                 decided = Decided(Outcome(retry=going.record), failed(error, None, 0), going=going)
                 await self._placing.settle(case, decided)

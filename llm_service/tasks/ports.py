@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llm_service.contract.record import Headers, Record
+from llm_service.contract.retry import NOTHING, Spent
 from llm_service.files.store import LocalFile
 
 
@@ -44,6 +45,8 @@ class Delivery:
     """Which attempt at the task this is; going round only to wait is none."""
     round: int = 0
     """How often it has gone round."""
+    spent: Spent = NOTHING
+    """By the attempts before this one."""
 
     @property
     def place(self) -> tuple[str, int, int]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from llm_service.contract import retry
 from llm_service.contract.record import Record
+from llm_service.contract.retry import Spent
 from llm_service.contract.task import Task
 from llm_service.errors import FileError, FileNotFound, ProviderError, ServiceError
 from llm_service.resilience.clock import Clock
@@ -49,16 +50,16 @@ class Rounds:
         self._policy = policy
         self._clock = clock
 
-    def after(self, delivery: Delivery, task: Task, error: ServiceError) -> Going | None:
-        """For a task whose attempt has failed; None where it is to fail for good."""
+    def after(self, delivery: Delivery, task: Task, error: ServiceError, spent: Spent) -> Going | None:
+        """For a task whose attempt has failed; None where it is to fail for good. ``spent`` is that of all its attempts."""
         policy = self._policy
         if policy is None or not passes(error):
             return None
         if delivery.attempt >= (task.max_attempts or policy.max_attempts):
             return None
-        return (
-            self._going(policy, delivery, error, delivery.attempt + 1) if self._fits(delivery, task) else None
-        )
+        if not self._fits(delivery, task):
+            return None
+        return self._going(policy, delivery, error, delivery.attempt + 1, spent)
 
     def may_wait(self, delivery: Delivery, task: Task, *, has_spent: bool) -> bool:
         """Whether a task that only waits may do so on the retry topic.
@@ -69,11 +70,13 @@ class Rounds:
             return False
         return not has_spent or delivery.attempt < (task.max_attempts or self._policy.max_attempts)
 
-    def waiting(self, delivery: Delivery, cause: ServiceError, *, has_spent: bool) -> Going | None:
+    def waiting(
+        self, delivery: Delivery, cause: ServiceError, spent: Spent, *, has_spent: bool
+    ) -> Going | None:
         """For a task that ``may_wait``; what it has spent counts as an attempt."""
         if self._policy is None:
             return None
-        return self._going(self._policy, delivery, cause, delivery.attempt + has_spent)
+        return self._going(self._policy, delivery, cause, delivery.attempt + has_spent, spent)
 
     def _fits(self, delivery: Delivery, task: Task) -> bool:
         """Whether the topic takes it, and its deadline leaves time to come back."""
@@ -83,11 +86,13 @@ class Rounds:
         size = retry.size_at_most(delivery.key, delivery.value, delivery.headers)
         return size <= self._policy.max_bytes and (task.deadline_at is None or due < task.deadline_at)
 
-    def _going(self, policy: RoundPolicy, delivery: Delivery, error: ServiceError, attempt: int) -> Going:
+    def _going(
+        self, policy: RoundPolicy, delivery: Delivery, error: ServiceError, attempt: int, spent: Spent
+    ) -> Going:
         rounds = delivery.round + 1
         due = self._clock.now() + timedelta(seconds=policy.delay_s)
         note = retry.RetryNote(
-            policy.group, *delivery.run_place, attempt, rounds, due, error.code, delivery.takeovers
+            policy.group, *delivery.run_place, attempt, rounds, due, error.code, delivery.takeovers, spent
         )
         record = retry.encode(note, delivery.key, delivery.value, delivery.headers)
         return Going(record, attempt, rounds, self._clock.monotonic() + policy.delay_s)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from llm_service import events
-from llm_service.contract.retry import RetryNote, decode
+from llm_service.contract.retry import RetryNote, Spent, decode
 from llm_service.errors import (
     ContentFiltered,
     DeliveryRevoked,
@@ -22,7 +22,9 @@ from llm_service.errors import (
     ServiceError,
 )
 from llm_service.providers.guard import Guard
+from llm_service.providers.protocol import Completion, FinishReason, Usage
 from llm_service.resilience.rate import RatePolicy
+from llm_service.tasks.allowance import TaskLimits
 from llm_service.tasks.ports import Delivery, Outcome
 from llm_service.tasks.rounds import RoundPolicy
 from tests.unit.tasks.bench import GUARD, TASK_ID, Bench, Step, body, code, header
@@ -51,6 +53,7 @@ def came_back(outcome: Outcome, offset: int, clock_now: float) -> Delivery:
         origin=note.run,
         attempt=note.attempt,
         round=note.round,
+        spent=note.spent,
     )
 
 
@@ -92,6 +95,31 @@ async def test_a_failed_attempt_goes_round_with_the_message_byte_for_byte_and_su
     assert header(ended.status, "run") == "tasks/0/0"
     assert [header(record, "attempt") for record in bench.sink.records] == ["1", "2"]
     assert len(bench.model.requests) == CALLS + 1
+    bench.assert_at_rest()
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (TaskLimits(max_tokens=8_100), "8000 are used already"),
+        (TaskLimits(max_cost=0.07), "The task has cost 0.0800 dollars"),
+    ],
+    ids=["tokens", "cost"],
+)
+async def test_going_round_gives_nobody_more_than_a_task_may_use(limits: TaskLimits, said: str) -> None:
+    """Each attempt has one answer that does not fit the schema, and no second one that could be its repair."""
+    bench = Bench(rounds=POLICY, limits=limits)
+    wrong = Completion("no JSON", FinishReason.STOP, "model-1", Usage(4_000, 0), cost=0.04)
+    bench.model.script = [wrong, *failing(CALLS), wrong]
+    schema = {"type": "object", "required": ["kind"]}
+    delivery = bench.delivery({"text": "x", "response_format": schema, "parameters": {"max_tokens": 100}})
+    await bench.live(delivery)
+    assert note_of(bench.settler.outcomes[-1]).spent == Spent(4_000, 0.04)
+    await bench.live(came_back(bench.settler.outcomes[-1], 1, bench.clock.monotonic()))
+    ended = bench.settler.outcomes[-1]
+    assert code(ended) == "task_too_costly"
+    assert said in str(body(ended.status)["error_message"])
+    assert body(ended.status)["tokens_used"] == 8_000
     bench.assert_at_rest()
 
 
