@@ -343,8 +343,9 @@ class Guard:
         too_late = left_s is not None and rate_s > left_s
         if not too_late and not (asking.hurried and rate_s > _MOMENT_S):
             return None
-        limits = self._rates.of(self._model(asking.request)).limits
-        sentence = f"Its turn at {name} comes in {rate_s:.0f} s at the earliest ({in_words(*limits)})"
+        rate = self._rates.of(self._model(asking.request))
+        words = in_words(*rate.limits, is_learned=rate.is_learned)
+        sentence = f"Its turn at {name} comes in {rate_s:.0f} s at the earliest ({words})"
         if asking.hurried:
             return ProviderRateLimited(f"{sentence}.", retry_after=rate_s)
         return DeadlineExceeded(f"{sentence}, and the task's deadline before that.")

@@ -31,8 +31,10 @@ def left_by(said: Completion | ProviderError) -> tuple[Left, Left]:
     )
 
 
-def in_words(requests: float | None, tokens: float | None) -> str:
+def in_words(requests: float | None, tokens: float | None, *, is_learned: bool) -> str:
     """The limits in force, as a reader of the task's end can check them."""
+    if is_learned and requests is not None:
+        return f"it refused more, and is asked {requests:,.0f} times a minute at most"
     named = {"requests": requests, "tokens": tokens}
     words = [f"{limit:,.0f} {what} a minute" for what, limit in named.items() if limit is not None]
     return "the limit is " + " and ".join(words) if words else "the provider says that little is left"

@@ -24,6 +24,9 @@ closer together than they left."""
 SAVED = 0.1
 """Of the limit, at once: six seconds' worth, so that a worker of ten slots begins at once under 100 a minute."""
 
+SAVED_LEARNED = 1 / MINUTE_S
+"""Of one that nobody named, which may be one of a second."""
+
 LITTLE = 0.1
 """Of its limit: from there on what is left is spread. Above it, other workers of the account have time to see the same."""
 
@@ -61,6 +64,7 @@ class Budget:
         self._configured = limit
         self._share = share
         self._told: float | None = None
+        self._learned: float | None = None
         self._factor = 1.0
         self.limit = self._limit_now()
         """What is kept to now, None for none; at least one, since what stops altogether is a hold."""
@@ -137,6 +141,15 @@ class Budget:
         self.limit = self._limit_now()
         self._level = min(self._level, self._saved)
 
+    def learn(self, limit: float | None) -> None:
+        """What we think we may ask for where nobody knows, all of it ours; None: forget that. One may go at once: how long
+        after a refusal is a matter of holds."""
+        self._pass_time()
+        self._learned = limit
+        self.limit = self._limit_now()
+        if limit is not None:
+            self._level = 1.0
+
     def told(self, said: Left) -> None:
         """By an answer's headers. A reset beyond a minute is a day's: it is asked again after a minute."""
         self._pass_time()
@@ -167,11 +180,18 @@ class Budget:
 
     @property
     def _saved(self) -> float:
-        return max(self.limit * SAVED, 1.0) if self.limit is not None else 0.0
+        if self.limit is None:
+            return 0.0
+        return max(self.limit * (SAVED if self._known else SAVED_LEARNED), 1.0)
+
+    @property
+    def _known(self) -> list[float]:
+        return [limit for limit in (self._configured, self._told) if limit is not None]
 
     def _limit_now(self) -> float | None:
-        known = [limit for limit in (self._configured, self._told) if limit is not None]
-        return max(min(known) * self._share * self._factor, 1.0) if known else None
+        if known := self._known:
+            return max(min(known) * self._share * self._factor, 1.0)
+        return None if self._learned is None else max(self._learned * self._factor, 1.0)
 
     def _pass_time(self) -> None:
         now = self._clock.monotonic()

@@ -152,6 +152,8 @@ class ConcurrencyLimit:
     def succeeded(self, permit: Permit) -> None:
         """The call was answered: one more may go at a time, up to the limit."""
         if self.is_current(permit):
+            if permit.call.rate is not None:
+                permit.call.rate.answered()
             self._throttled_in_a_row = 0
             self._allowed = min(self._allowed + 1, self._limit)
 

@@ -108,9 +108,15 @@ class Catalogue:
         return ended
 
     async def run_many(
-        self, count: int, *, seconds: float = 60.0, task: Mapping[str, object] | None = None, **behaviour: Any
+        self,
+        count: int,
+        *,
+        seconds: float = 60.0,
+        task: Mapping[str, object] | None = None,
+        padding: str = "",
+        **behaviour: Any,
     ) -> list[Ended]:
-        """So many at once."""
+        """So many at once; ``padding`` is said in each besides."""
         ids = [str(uuid.uuid4()) for _ in range(count)]
         told = dict(behaviour)
         if behaviour:
@@ -119,16 +125,16 @@ class Catalogue:
                 rule = {"match": task_id, **behaviour, **({} if times is None else {"times": times})}
                 await asyncio.to_thread(self.first.tell, **rule)
         began = time.monotonic()
-        await asyncio.gather(*(self._send(task_id, task or {}) for task_id in ids))
+        await asyncio.gather(*(self._send(task_id, task or {}, padding) for task_id in ids))
         await self.here.ended(*ids, seconds=seconds)
         took = time.monotonic() - began
         ended = [self._ended(task_id, took) for task_id in ids]
         self.runs.append(_run(ended, told, has_list="fallback" in (task or {})))
         return ended
 
-    async def _send(self, task_id: str, task: Mapping[str, object]) -> None:
+    async def _send(self, task_id: str, task: Mapping[str, object], padding: str) -> None:
         headers = {"status": "1", "prompt_id": "1"}
-        await self.here.send({"text": text(task_id), **task}, key=task_id, headers=headers)
+        await self.here.send({"text": text(task_id) + padding, **task}, key=task_id, headers=headers)
 
     def _ended(self, task_id: str, seconds: float) -> Ended:
         (event,) = self.here.terminal(task_id)

@@ -64,6 +64,8 @@ class OpenAIStandin(Standin):
         self.at_once = 0
         self.minute_s = MINUTE_S
         """How long a minute is here: a test need not wait for a real one."""
+        self.tells = True
+        """Whether headers say what is left."""
         self.streams = True
         """Whether it takes notice of ``stream``."""
         self._made: deque[tuple[float, int]] = deque()
@@ -165,7 +167,7 @@ class OpenAIStandin(Standin):
         self._made.append((now, tokens))
 
     def _quota(self) -> dict[str, str]:
-        if not self.requests_a_minute and not self.tokens_a_minute:
+        if not self.tells or (not self.requests_a_minute and not self.tokens_a_minute):
             return {}
         left = max(0, (self.requests_a_minute or 10_000) - len(self._made))
         tokens = max(0, (self.tokens_a_minute or 1_000_000) - sum(made for _, made in self._made))

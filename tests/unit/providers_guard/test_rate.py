@@ -189,6 +189,44 @@ async def test_refusals_that_were_in_the_air_together_are_one() -> None:
     assert all(task.done() for task in tasks)
 
 
+class Silent(ScriptedProvider):
+    """Takes so many in a minute, refuses the rest, and says no more than that."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.a_minute = 60
+        self.taken: list[float] = []
+        self.refused: list[float] = []
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        now = self.clock.monotonic()
+        if sum(at > now - 60 for at in self.taken) >= self.a_minute:
+            self.refused.append(now)
+            raise ProviderRateLimited("429")
+        self.taken.append(now)
+        await self.clock.sleep(0.5)
+        return await super().complete(request)
+
+
+async def test_a_limit_that_nobody_tells_is_found_and_kept_near() -> None:
+    bench = Bench(replace(POLICY, max_concurrency=20), make=Silent)
+    provider = bench.provider
+    assert isinstance(provider, Silent)
+    start = bench.clock.monotonic()
+    tasks = bench.start(1_600)
+    await bench.clock.advance(1_200)
+    late = [at for at in provider.refused if at > start + 300]
+    answered = sum(at > start + 300 for at in provider.taken)
+    assert len(late) <= 3 * 15, (
+        "a few in each minute and a half, which is how long it takes to come back to where it was"
+    )
+    assert answered >= 15 * 60 * 0.85, "of 900"
+    provider.a_minute = 100_000
+    await bench.clock.advance(300)
+    assert all(task.done() for task in tasks), "and when it takes more, it is asked more"
+    assert bench.guard.rate_factor == 1.0
+
+
 async def test_headers_are_kept_to() -> None:
     bench = Bench(make=CountingProvider)
     provider = counting(bench)

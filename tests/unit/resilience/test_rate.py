@@ -81,12 +81,89 @@ async def test_refusals_in_a_row_have_a_floor() -> None:
     assert factor(rate) == 1.0
 
 
-async def test_without_a_limit_a_refusal_is_the_holds_business() -> None:
-    bench = Bench(RatePolicy())
+async def refused_after(bench: Bench, rate: ModelRate, answers: int, seconds: float) -> None:
+    """A refusal, so many answers in so many seconds, and another one."""
+    rate.throttled()
+    for _ in range(answers):
+        rate.answered()
+    await bench.clock.advance(seconds)
+    rate.throttled()
+
+
+async def test_without_a_limit_half_of_the_pace_between_two_refusals_is_asked_and_five_minutes_bring_all_back() -> (
+    None
+):
+    bench = Bench(RatePolicy(share=0.5))
     rate = bench.rates.of("small")
     rate.throttled()
+    assert limits(rate) == (None, None), "one refusal is the hold's business"
+    await refused_after(bench, rate, 64, 30)
+    assert limits(rate) == (64, None), "of 128 a minute, all of them ours"
+    assert bench.rates.factor == 0.5
+    assert rate.wait(0) == 0, "after the hold one may go at once"
+    rate.begin(rate.take(0))
+    assert rate.wait(0) == pytest.approx(60 / 64)
+    await bench.clock.advance(60)
+    assert limits(rate) == (128, None)
+    assert bench.rates.factor == 1.0
+    await bench.clock.advance(60)
+    assert limits(rate) == (256, None)
+    await bench.clock.advance(179)
+    assert limits(rate) != (None, None)
+    await bench.clock.advance(1)
+    assert limits(rate) == (None, None)
     assert rate.wait(1_000_000) == 0
+    assert rate.is_idle
+    assert bench.reasons == ["throttled", "recovered"]
+    assert bench.changes[-1].requests is None
+
+
+@pytest.mark.parametrize(("answers", "seconds"), [(0, 5), (2, 5), (1_000, 121)])
+async def test_of_refusals_far_between_and_of_few_answers_nothing_is_learned(
+    answers: int, seconds: float
+) -> None:
+    bench = Bench(RatePolicy())
+    rate = bench.rates.of("small")
+    for _ in range(10):
+        await refused_after(bench, rate, answers, seconds)
+        await bench.clock.advance(121)
+    assert limits(rate) == (None, None)
     assert bench.changes == []
+
+
+async def test_what_was_learned_is_halved_again_only_when_it_was_asked_so() -> None:
+    bench = Bench(RatePolicy())
+    rate = bench.rates.of("small")
+    await refused_after(bench, rate, 64, 30)
+    for _ in range(5):
+        await bench.clock.advance(15)
+        rate.throttled()
+    assert limits(rate) == (128 * 2**0.25, None), "an outage says nothing of how fast to ask after it"
+    rate.answered()
+    rate.throttled()
+    assert limits(rate) == (64 * 2**0.25, None)
+    await bench.clock.advance(300)
+    assert limits(rate) == (None, None)
+
+
+async def test_a_limit_that_is_named_takes_the_place_of_what_was_learned() -> None:
+    bench = Bench(RatePolicy())
+    rate = bench.rates.of("small")
+    await refused_after(bench, rate, 64, 30)
+    await bench.clock.advance(120)
+    assert limits(rate) == (256, None)
+    rate.told(Left(60, 59, 1.0), Left())
+    assert limits(rate) == (60, None)
+    rate.throttled()
+    assert limits(rate) == (30, None)
+
+
+async def test_who_waits_for_what_was_learned_is_not_told_more_than_is_sure() -> None:
+    bench = Bench(RatePolicy())
+    rate = bench.rates.of("small")
+    await refused_after(bench, rate, 64, 30)
+    assert rate.earliest(0, (100_000, 0.0)) == pytest.approx(300), "then it is forgotten"
+    assert rate.earliest(0, (64, 0.0)) <= 64 / (16 * 128) * 60
 
 
 async def test_tokens_and_requests_both_count() -> None:
