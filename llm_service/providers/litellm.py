@@ -173,8 +173,9 @@ class LitellmProvider:
         raise RequestUnsupported("The provider litellm counts no tokens.")
 
     async def models(self) -> Sequence[str]:
-        """The one of the settings: the library has no list of an account's."""
-        return (self._options.model,)
+        """Those of the settings. The library lists what a vendor sells, and not what an account has."""
+        named = (self._options.model, self._options.embedding_model)
+        return tuple(self._model(each) for each in dict.fromkeys(named) if each)
 
     async def health(self) -> None:
         """Whether its process runs; a vendor it can't ask without cost."""

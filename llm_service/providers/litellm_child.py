@@ -1,6 +1,6 @@
 """What runs in LiteLLM's process: the library imported once, and any number of calls at a time until the socket ends.
 
-The library takes 160 MB and seconds to import, and its hundred vendors' code whatever it likes: here it can neither hold
+The library takes 200 MB and seconds to import, and its hundred vendors' code whatever it likes: here it can neither hold
 up nor end the service, and reads none of its environment.
 """
 

@@ -50,6 +50,18 @@ async def test_each_that_is_not_configured_is_skipped(name: str) -> None:
     assert f"{name.upper()}_MODEL" in finding.seen
 
 
+@pytest.mark.usefixtures("litellm_library")
+async def test_a_library_that_is_there_is_well_and_asks_nobody(vendor: OpenAIProcess) -> None:
+    values = {"LITELLM_MODEL": "openai/small", "LITELLM_BASE_URL": f"{vendor.base_url}/v1"}
+    before = len(vendor.requests(""))
+    (finding,) = (await checked(partial(cloud.probe, "litellm"), values)).findings
+    assert finding.verdict is Verdict.OK
+    assert "openai/small: the key is not tried" in finding.seen
+    assert len(vendor.requests("")) == before
+    failed = (await checked(partial(cloud.probe, "litellm"), values | {"LITELLM_MODEL": "small"})).failed()
+    assert "write the vendor before it" in failed.seen
+
+
 async def test_a_key_that_is_wrong(vendor: OpenAIProcess) -> None:
     failed = (await checked(PROBE, values_of(vendor, OPENAI_API_KEY="sk-wrong-0123456789"))).failed()
     assert failed.subject == "key"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from llm_service.cli.checking.address import Address, Unreached, reach
 from llm_service.cli.checking.collection import Collection
@@ -44,14 +45,16 @@ async def probe(name: str, settings: Settings, clock: Clock) -> Sequence[Finding
 
 
 async def _look_at_library(settings: Settings, clock: Clock, found: Collection) -> None:
-    """LiteLLM has no list of an account's models, and no call of all its vendors that costs nothing."""
+    """LiteLLM has no list of an account's models, and no call of all its vendors that costs nothing: nothing is wrong with
+    the settings, as far as can be seen."""
     try:
         provider = build_provider(settings, _LITELLM, clock, random.Random(), _unheard)  # noqa: S311 - no secret
     except (SettingsInvalid, ProviderError) as error:
         found.failed("library", error.message, "Install it, or name the model with its vendor before it.")
         return
     await provider.close()
-    found.skipped("key", "only a call that costs tells: llm-service ask --provider litellm 'Hello'")
+    asked = f"{provider.default_model}: the key is not tried, which only a call that costs does"
+    found.ok("library", f"LiteLLM {version('litellm')}; {asked} (llm-service ask --provider litellm 'Hello')")
 
 
 async def _look(
