@@ -52,6 +52,8 @@ class Generate:
     priority: float = 0.0
     deadline_s: float | None = None
     """From now."""
+    schema_words: str = ""
+    """The schema put into words, for where no grammar can be made of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from llm_service.engine.frames import (
     Unenforced,
     Vector,
 )
-from llm_service.engine.grammar.converter import SchemaUnusable, to_grammar
+from llm_service.engine.grammar.converter import SchemaTooLarge, SchemaUnusable, to_grammar
 from llm_service.engine.llama import LlamaModel, LoadError, LoadOptions, Weights
 from llm_service.engine.order import Order, Refusal, Refused
 from llm_service.engine.step import UnusableError
@@ -96,15 +96,16 @@ class Workshop:
             return [
                 Refused(command.name, Refusal.PARAMETER, "The model makes vectors of texts; it writes none.")
             ]
-        grammar = command.grammar
-        unenforced: tuple[str, ...] = ()
+        grammar, unenforced, messages = command.grammar, tuple[str, ...](), command.messages
         if command.schema is not None:
             try:
                 converted = to_grammar(json.loads(command.schema))
+                grammar, unenforced = converted.text, converted.unenforced
+            except SchemaTooLarge as error:
+                messages, unenforced = _in_words(command), (f"schema at #: {error}",)
             except SchemaUnusable as error:
                 return [Refused(command.name, Refusal.GRAMMAR, str(error))]
-            grammar, unenforced = converted.text, converted.unenforced
-        prompt = self._form.tokens(command.messages, self._weights)
+        prompt = self._form.tokens(messages, self._weights)
         order = Order(
             command.name,
             tuple(prompt),
@@ -160,3 +161,11 @@ class Workshop:
     def _cancel(self, name: str) -> None:
         self._batch.cancel(name)
         self._texts = deque(text for text in self._texts if text.name != name)
+
+
+def _in_words(command: Generate) -> tuple[tuple[str, str], ...]:
+    """The conversation with the schema at the end of the last question."""
+    role, question = command.messages[-1] if command.messages else ("", "")
+    if role != "user":
+        return (*command.messages, ("user", command.schema_words))
+    return (*command.messages[:-1], ("user", f"{question}\n\n{command.schema_words}"))

@@ -10,7 +10,7 @@ from typing import Any
 from llm_service.engine.frames import Generate
 from llm_service.engine.sampling import Sampling
 from llm_service.errors import RequestRejected, RequestUnsupported
-from llm_service.providers.inline import inline_documents
+from llm_service.providers.inline import inline_documents, schema_in_words
 from llm_service.providers.protocol import CompletionRequest, Parameters
 
 # What the protocol has fields for.
@@ -37,6 +37,7 @@ def command_of(request: CompletionRequest, name: str, now: float) -> Generate:
         request.grammar,
         request.priority,
         None if request.deadline is None else max(0.0, request.deadline - now),
+        "" if schema is None else schema_in_words(schema),
     )
 
 

@@ -192,12 +192,19 @@ async def test_a_wrong_answer_is_shown_to_the_model_once_and_a_right_one_succeed
     ("wrong", "code"),
     [("Номер 17", "answer_not_json"), ('{"номер": "семнадцать"}', "answer_schema_mismatch")],
 )
-async def test_an_answer_that_stays_wrong_fails_after_exactly_two_calls(
+async def test_an_answer_that_stays_wrong_fails_after_exactly_two_calls_with_what_is_wrong(
     scene: Scene, wrong: str, code: str
 ) -> None:
     ended, calls = await asked(scene, wrong, response_format=SCHEMA)
-    assert error(ended)[0] == code
+    said, message = error(ended)
+    assert said == code
     assert len(calls) == 2
+    finding = "at line 1, column 1" if code == "answer_not_json" else 'номер: must be "integer"'
+    assert finding in message
+    # The model was shown the same, with its answer and the schema.
+    shown = json.loads(calls[1].body)["messages"][-1]["content"]
+    assert finding in shown
+    assert '"additionalProperties": false' in shown
     assert (await scene.letter(ended.key)).header("dlq_reason") == code
 
 

@@ -80,6 +80,7 @@ def _object(provider: str, text: str, answer: Completion, hidden: int) -> dict[s
         "connect_s": timings.connect_s,
         "first_token_s": timings.first_token_s,
         "whole_s": timings.whole_s,
+        "not_held": [] if answer.held is None else list(answer.held.unenforced),
     }
 
 
@@ -94,6 +95,8 @@ def _told(provider: str, answer: Completion) -> str:
         parts.append(f"first after {timings.first_token_s:.1f} s")
     if timings.whole_s is not None:
         parts.append(f"all in {timings.whole_s:.1f} s")
+    if answer.held is not None and answer.held.unenforced:
+        parts.append(f"checked after, not held: {'; '.join(map(printable_line, answer.held.unenforced))}")
     if answer.finish_reason is FinishReason.LENGTH:
         parts.append("cut by the limit of tokens")
     return "; ".join(parts)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from llm_service.engine.grammar.findings import Findings, Impossible, SchemaUnusable
+from llm_service.engine.grammar.findings import Findings, Impossible, SchemaTooLarge, SchemaUnusable
 from llm_service.engine.grammar.merging import Schema, merged, types_of
 from llm_service.engine.grammar.references import resolved
 
@@ -48,7 +48,7 @@ class Alternatives:
         for group in self._groups(schema, place, depth):
             found = _crossed(found, group)
             if len(found) > _MOST:
-                raise SchemaUnusable(f"{place} combines into more than {_MOST} cases.")
+                raise SchemaTooLarge(f"{place} combines into more than {_MOST} cases.")
         return found
 
     def _groups(self, schema: Schema, place: str, depth: int) -> Iterable[list[dict[str, Any]]]:

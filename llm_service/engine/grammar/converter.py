@@ -17,13 +17,13 @@ from referencing.exceptions import Unresolvable
 
 from llm_service.engine.grammar.alternatives import Alternatives
 from llm_service.engine.grammar.arrays import ArrayMaker
-from llm_service.engine.grammar.findings import Findings, Impossible, SchemaUnusable
+from llm_service.engine.grammar.findings import Findings, Impossible, SchemaTooLarge, SchemaUnusable
 from llm_service.engine.grammar.merging import Schema, types_of
 from llm_service.engine.grammar.objects import ObjectMaker
 from llm_service.engine.grammar.rules import GrammarTooLarge, Rules, json_literal
 from llm_service.engine.grammar.texts import number_rule, string_rule
 
-__all__ = ["Converted", "SchemaUnusable", "to_grammar"]
+__all__ = ["Converted", "SchemaTooLarge", "SchemaUnusable", "to_grammar"]
 
 _IMPLIED = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "propertyNames",
@@ -46,7 +46,10 @@ class Converted:
 
 
 def to_grammar(schema: Any) -> Converted:
-    """The grammar of a JSON Schema. Raises SchemaUnusable where no value meets it or it can't be followed."""
+    """The grammar of a JSON Schema.
+
+    Raises SchemaTooLarge where there is none, and SchemaUnusable where no value meets it or it can't be followed.
+    """
     try:
         Draft202012Validator.check_schema(schema)
         conversion = _Conversion(schema)
@@ -56,9 +59,9 @@ def to_grammar(schema: Any) -> Converted:
     except SchemaError as error:
         raise SchemaUnusable(f"It is no JSON Schema: {error.message[:200]}") from None
     except GrammarTooLarge:
-        raise SchemaUnusable("The schema is too large for a grammar.") from None
+        raise SchemaTooLarge("The schema is too large for a grammar.") from None
     except RecursionError:
-        raise SchemaUnusable("The schema is nested too deep for a grammar.") from None
+        raise SchemaTooLarge("The schema is nested too deep for a grammar.") from None
     return Converted(conversion.rules.text(root), conversion.findings.all)
 
 
@@ -124,7 +127,7 @@ class _Conversion:
         """Of the values listed, those that meet the rest too."""
         listed = [plain["const"]] if "const" in plain else plain["enum"]
         if len(listed) > _MOST_VALUES:
-            raise SchemaUnusable(f"The enum at {place} has more than {_MOST_VALUES} values.")
+            raise SchemaTooLarge(f"The enum at {place} has more than {_MOST_VALUES} values.")
         refused = {json.dumps(value, sort_keys=True) for value in plain.get("not enum", ())}
         rest = {key: value for key, value in plain.items() if not key.startswith("not ")}
         kinds = _kinds(plain)

@@ -7,6 +7,10 @@ class SchemaUnusable(ValueError):  # named for what happened
     """No grammar can be made of the schema; the message says where and why."""
 
 
+class SchemaTooLarge(SchemaUnusable):  # the same
+    """A schema like any other, of which a grammar would be too large."""
+
+
 class Impossible(Exception):  # the same
     """No value meets this part of the schema."""
 

@@ -113,6 +113,24 @@ async def test_what_can_not_be_is_refused_with_its_reason(
         await provider.complete(request_)
 
 
+async def test_a_schema_that_is_too_large_for_a_grammar_goes_into_words_and_is_named(
+    provider: Provider,
+) -> None:
+    schema = {"allOf": [{"anyOf": [{"minimum": number} for number in range(6)]}] * 3}
+    parameters = Parameters(max_tokens=5)
+    few = await provider.complete(
+        CompletionRequest(QUESTION, parameters=parameters, response_schema={"const": 1})
+    )
+    answer = await provider.complete(
+        CompletionRequest(QUESTION, parameters=parameters, response_schema=schema)
+    )
+    assert answer.held is not None
+    (finding,) = answer.held.unenforced
+    assert finding.startswith("schema at #: ")
+    assert "more than 200 cases" in finding
+    assert (few.usage.prompt_tokens or 0) + 100 < (answer.usage.prompt_tokens or 0)
+
+
 async def test_its_health_is_that_of_its_model_s_file(provider: Provider, models: Path) -> None:
     await provider.health()
     assert await provider.models() == ["half", "small", "wide"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm_service.engine.grammar.converter import SchemaUnusable, to_grammar
+from llm_service.engine.grammar.converter import SchemaTooLarge, SchemaUnusable, to_grammar
+from llm_service.engine.grammar.formats import FORMATS
 
 SCHEMAS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "schemas" / "schemas.json").read_text("utf-8")
@@ -70,6 +72,44 @@ def test_what_the_grammar_does_not_hold_is_named_with_its_place(schema: dict[str
 def test_what_nothing_meets_or_nobody_can_follow_is_refused(schema: Any) -> None:
     with pytest.raises(SchemaUnusable):
         to_grammar(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"const": number} for number in range(300)]},
+        {"enum": list(range(6_000))},
+    ],
+)
+def test_what_is_too_large_for_a_grammar_is_told_from_what_nothing_meets(schema: Any) -> None:
+    with pytest.raises(SchemaTooLarge):
+        to_grammar(schema)
+
+
+def claimed() -> set[str]:
+    """What the page says is held, by its first column."""
+    page = (Path(__file__).parents[3] / "docs" / "engine.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `") or "of up to" in line]
+    return set(re.findall(r"`(\$?[A-Za-z-]+)`", " ".join(rows)))
+
+
+def met(schema: Any) -> set[str]:
+    """Keywords of the schema, and the formats that it names."""
+    if isinstance(schema, list):
+        return {word for each in schema for word in met(each)}
+    if not isinstance(schema, dict):
+        return set()
+    named = {schema["format"]} if isinstance(schema.get("format"), str) else set()
+    return {*schema, *named, *(word for each in schema.values() for word in met(each))}
+
+
+def test_the_list_has_each_keyword_and_format_that_is_claimed() -> None:
+    assert len(SCHEMAS) >= 40
+    of_the_list = {word for case in SCHEMAS for word in met(case["schema"])}
+    keywords = {word for word in claimed() if word not in ("iri", "idn")}
+    assert len(keywords) > 35
+    assert keywords - of_the_list == set()
+    assert set(FORMATS) - of_the_list == set()
 
 
 def test_an_optional_property_that_nothing_meets_is_left_out() -> None:
