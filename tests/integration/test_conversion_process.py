@@ -96,6 +96,9 @@ async def test_the_child_has_no_secret_no_network_and_no_rights(
     assert "canary" not in repr(child.environ())
     assert set(child.environ()) <= {"PATH", "LANG", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
     assert child.cwd() == "/"
+    assert descriptors_of(child.pid) <= {"/dev/null", "socket:"}, (
+        "no file of the service, nor the last document"
+    )
     assert child.rlimit(psutil.RLIMIT_FSIZE)[0] == 0
     assert child.rlimit(psutil.RLIMIT_NOFILE)[1] == 64
     assert child.rlimit(psutil.RLIMIT_DATA)[0] < 600_000_000
@@ -103,6 +106,12 @@ async def test_the_child_has_no_secret_no_network_and_no_rights(
     assert child.nice() >= min(19, psutil.Process().nice() + 5)
     if namespaces_are_allowed():
         assert network_of(child.pid) != network_of(os.getpid())
+
+
+def descriptors_of(pid: int) -> set[str]:
+    """What it has open, but for libraries' anonymous ones."""
+    links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link.partition(":")[0] + ":" if ":" in link else link for link in links}
 
 
 def network_of(pid: int) -> str:
@@ -117,6 +126,8 @@ _CONFINED = """
 import os, sys, socket, subprocess, ctypes, _socket
 from llm_service.files.conversion import confinement
 alone = confinement.leave_network(os.getppid())
+beside = os.path.join(os.path.dirname(os.path.dirname(confinement.__file__)), "..", "..", "pyproject.toml")
+open(beside).close()
 filtered = confinement.forbid()
 port = int(sys.argv[1])
 def refused(do):
@@ -133,6 +144,8 @@ print([
     refused(lambda: os.system("true")),
     refused(lambda: os.fork()),
     refused(lambda: open("/etc/passwd")),
+    refused(lambda: open(f"/proc/{os.getppid()}/environ")),
+    refused(lambda: open(beside)),
     refused(lambda: open("/work/../etc/passwd", "rb")),
     refused(lambda: os.write(os.open(sys.prefix + "/canary", os.O_CREAT | os.O_WRONLY), b"x")),
 ], alone)
@@ -162,6 +175,17 @@ print(filtered, [
     libc.chmod(own, 0),
     libc.mkdir(own + b"3", 0o700),
 ])
+def opened(path):
+    fd = libc.open(os.fsencode(path), 0)
+    return fd >= 0 and len(os.read(fd, 10)) > 0
+print(libc.syscall(444, None, ctypes.c_size_t(0), 1) > 0, [
+    opened(f"/proc/{os.getppid()}/environ"),
+    opened(f"/proc/{os.getppid()}/maps"),
+    opened("/etc/passwd"),
+    opened(own),
+    opened(beside),
+    libc.open(os.fsencode(os.path.dirname(own)), 0o200000) >= 0,
+], opened(os.__file__), opened("/proc/self/statm"))
 """
 
 
@@ -176,10 +200,13 @@ def test_nothing_leaves_a_confined_process(tmp_path: Path) -> None:
             text=True,
             check=True,
         )
-        by_python, past_python, by_kernel = ran.stdout.strip().splitlines()
-        assert by_python.startswith(str([True] * 9)), by_python
+        by_python, past_python, by_kernel, reading = ran.stdout.strip().splitlines()
+        assert by_python.startswith(str([True] * 11)), by_python
         Path(sys.prefix, "canary").unlink(missing_ok=True)
         assert by_kernel == f"True {[-1] * 13}"
+        has_landlock = reading.startswith("True")
+        assert reading.endswith("True True"), "its own libraries and figures are read all the same"
+        assert not has_landlock or reading == f"True {[False] * 6} True True"
         assert own.read_text() == "mine"
         assert past_python == "False"
         canary.settimeout(0.1)

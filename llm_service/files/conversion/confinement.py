@@ -7,8 +7,8 @@ Layer by layer, since not every machine allows each:
 - an audit hook, which can't be taken out again, refuses sockets, programs and reading files outside the
   interpreter's own folders. It sees what goes through Python;
 - a filter in the kernel (``system_calls``) refuses sockets, programs, processes, signals and changes of the file system
-  to parsers written in C too. Reading is left: past Python a parser could open a file, and of those used here none does
-  (lxml is told to load nothing by its callers);
+  to parsers written in C too, and another (``readable``), where the kernel has it, reading outside those folders and the
+  system's libraries: the environment of the parent, the ``.env`` beside the package;
 - the kernel's limits: no file is written, few are opened, no core dump holds a document, memory and
 processor time
   end by the policy.
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from llm_service.files.conversion import system_calls
+from llm_service.files.conversion import readable, system_calls
 
 # <linux/prctl.h>, <linux/sched.h>
 _PR_SET_PDEATHSIG = 1
@@ -91,7 +91,9 @@ def forbid() -> bool:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    sys.addaudithook(_hook(_library_folders()))
+    folders = _library_folders()
+    readable.allow_only([*folders, *readable.SYSTEM_FOLDERS])
+    sys.addaudithook(_hook(folders))
     return system_calls.refuse()
 
 
@@ -124,7 +126,10 @@ def _statm_bytes(column: int) -> int:
 
 
 def _library_folders() -> tuple[str, ...]:
-    folders = {sys.prefix, sys.base_prefix, *(entry for entry in sys.path if entry)}
+    # Of a checkout the package alone: beside it lies .env.
+    package = Path(__file__).resolve().parents[2]
+    others = {entry for entry in sys.path if entry and Path(entry).resolve() != package.parent}
+    folders = {sys.prefix, sys.base_prefix, str(package), *others}
     # The child's own statistics, and the zone names of dates in spreadsheets.
     folders |= {"/proc/self", "/usr/share/zoneinfo"}
     return tuple(sorted(str(Path(folder).resolve()) + os.sep for folder in folders))
