@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from llm_service.container.providers import configured_providers
+from llm_service.container.providers import configured_fallback, configured_providers
 from llm_service.errors import SettingsInvalid
 from llm_service.settings import Settings, load
 from llm_service.settings.clouds import CLOUD_GROUPS, CloudSettings
+from llm_service.tasks.plan import Choice
 
 
 def settings(**environ: str) -> Settings:
@@ -54,3 +55,11 @@ def test_each_reads_the_names_of_its_own() -> None:
 def test_kimis_lowest_tier_takes_one_call_at_once() -> None:
     found = settings(MOONSHOT_MODEL="kimi", MOONSHOT_API_KEY="k")
     assert found.clouds["moonshot"].max_concurrent == 1
+
+
+def test_a_list_of_the_settings_names_what_is_configured() -> None:
+    there = {"OPENAI_MODEL": "m", "OPENAI_API_KEY": "k", "OLLAMA_MODEL": "tiny"}
+    found = configured_fallback(settings(**there, LLM_FALLBACK="openai=large, Ollama, extractive"))
+    assert found == (Choice("openai", "large"), Choice("ollama", None), Choice("extractive", None))
+    with pytest.raises(SettingsInvalid, match=r"LLM_FALLBACK=litellm: no such provider is .* configured"):
+        configured_fallback(settings(**there, LLM_FALLBACK="openai,litellm"))
