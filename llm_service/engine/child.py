@@ -50,7 +50,7 @@ def _load(setup: frames.Setup, line: _Line) -> Workshop:
     )
     weights = Weights(setup.path, setup.gpu_layers, lambda: line.beat(Beat()))
     form = ChatForm(weights.template, weights.ends, lambda: secrets.token_hex(16), lambda: datetime.now(UTC))
-    return Workshop(weights, form, options, setup.max_tokens, time.monotonic)
+    return Workshop(weights, form, options, setup.max_tokens, time.monotonic, line.go_on)
 
 
 def _serve(workshop: Workshop, line: _Line) -> None:
@@ -81,6 +81,10 @@ class _Line:
         if beat.running != self._told.running or now - self._beaten >= _BEAT_S:
             self._beaten, self._told = now, beat
             self.send([beat])
+
+    def go_on(self) -> None:
+        """The same beat again, if it is time for one."""
+        self.beat(self._told)
 
     def commands(self, wait_s: float) -> Iterator[Command]:
         """What has come; waits only where nothing has. Raises EOFError when nothing more can come."""

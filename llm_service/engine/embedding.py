@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import llama_cpp.llama_cpp as c
@@ -16,17 +16,20 @@ LONGEST_TEXT = 2_048
 class Embedder:
     """Texts, as tokens, to vectors of length 1."""
 
-    def __init__(self, weights: Weights, options: LoadOptions) -> None:
+    def __init__(self, weights: Weights, options: LoadOptions, going_on: Callable[[], None]) -> None:
+        """``going_on`` is called many times in a pass: one of the longest text may take a large model a minute."""
+        # Kept: the library calls it as long as the context lives, and nothing else holds it.
+        self._going_on = c.ggml_abort_callback(_never_aborting(going_on))
         self.longest = min(LONGEST_TEXT, weights.trained_context)
         sizes = replace(options, context_tokens=self.longest, batch_tokens=self.longest)
         self._sequences = options.sequences
         self._width = int(c.llama_model_n_embd_out(weights.pointer))
-        self._context = new_context(weights, sizes, embeddings=True)
+        told = {"embeddings": True, "abort_callback": self._going_on}
+        self._context = new_context(weights, sizes, **told)
         if c.llama_pooling_type(self._context) == c.LLAMA_POOLING_TYPE_NONE:
             # A model that writes was given no way of its own: the mean over its tokens.
             c.llama_free(self._context)
-            mean = {"embeddings": True, "pooling_type": c.LLAMA_POOLING_TYPE_MEAN}
-            self._context = new_context(weights, sizes, **mean)
+            self._context = new_context(weights, sizes, **told, pooling_type=c.LLAMA_POOLING_TYPE_MEAN)
         self._batch = c.llama_batch_init(self.longest, 0, 1)
 
     def fitting(self, lengths: Sequence[int]) -> int:
@@ -62,3 +65,11 @@ class Embedder:
         vector = [float(found[column]) for column in range(self._width)]
         length = sum(part * part for part in vector) ** 0.5
         return [part / length for part in vector] if length else vector
+
+
+def _never_aborting(going_on: Callable[[], None]) -> Callable[[object], bool]:
+    def hear(_data: object) -> bool:
+        going_on()
+        return False
+
+    return hear

@@ -162,7 +162,9 @@ class Engine:
             process = await EngineProcess.start(self.setup, self._silence_s)
         except EngineUnloadable as error:
             self._failed(str(error))
-            raise ModelNotFound(f"The model {self.model} can't be loaded: {error}.") from None
+            raise ModelNotFound(
+                f"The model {self.model} can't be loaded: {error}.{_needed(str(error))}"
+            ) from None
         except (EngineGone, OSError) as error:
             self._failed(str(error))
             raise ProviderUnavailable(
@@ -198,3 +200,13 @@ def _look_at(loading: asyncio.Task[None]) -> None:
     """Whoever waited has its error; where nobody did any more it has been observed."""
     if not loading.cancelled():
         loading.exception()
+
+
+def _needed(words: str) -> str:
+    """What would help against what llama.cpp says; it knows the models of its day."""
+    is_new = "unknown model architecture" in words or "ggml type" in words
+    return (
+        " It is of a kind that a later llama-cpp-python may know: pip install -U llama-cpp-python."
+        if is_new
+        else ""
+    )

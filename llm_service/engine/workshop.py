@@ -48,12 +48,15 @@ class Workshop:
         options: LoadOptions,
         max_tokens: int,
         monotonic: Callable[[], float],
+        going_on: Callable[[], None],
     ) -> None:
+        """``going_on`` is called where something takes long."""
         self._weights = weights
         self._form = form
         self._options = options
         self._max_tokens = max_tokens
         self._monotonic = monotonic
+        self._going_on = going_on
         self._model = LlamaModel(weights, options)
         self._batch = Batch(self._model, monotonic)
         self._embedder: Embedder | None = None
@@ -129,7 +132,7 @@ class Workshop:
     def _embed(self, command: Embed) -> Sequence[Report]:
         if self._embedder is None:
             try:
-                self._embedder = Embedder(self._weights, self._options)
+                self._embedder = Embedder(self._weights, self._options, self._going_on)
             except LoadError as error:
                 return [Refused(command.name, Refusal.ENGINE, f"There is no room to embed texts: {error}")]
         texts = [self._tokens(text) for text in command.texts]

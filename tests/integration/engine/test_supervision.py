@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from llm_service.engine.engine import BegunAgain, Engine
@@ -44,6 +46,21 @@ async def test_a_signal_in_mid_batch_costs_a_restart_and_no_answer(
     answers = asyncio.gather(*(written(engine, each, 300) for each in range(12)))
     await until(lambda: engine.beat.running >= 6)
     os.kill(watched.pid, number)
+    assert await answers == expected
+    assert watched.actions == ["loaded", "died", "loaded"]
+
+
+async def test_memory_that_ends_in_mid_batch_costs_a_restart_and_no_answer(watched: Watched) -> None:
+    """The next large piece of memory is refused, as in a container that is full; the process that comes after has it."""
+    engine = watched.engine
+    expected = await asyncio.gather(*(written(engine, each, 300) for each in range(8)))
+    answers = asyncio.gather(*(written(engine, each, 300) for each in range(8)))
+    await until(lambda: engine.beat.running >= 4)
+    taken = psutil.Process(watched.pid).memory_info().vms
+    resource.prlimit(watched.pid, resource.RLIMIT_AS, (taken, taken))
+    (counted,) = await engine.reports(Count("c", ("слово " * 1_000_000,)))
+    assert isinstance(counted, Counted)
+    assert counted.tokens[0] > 1_000_000
     assert await answers == expected
     assert watched.actions == ["loaded", "died", "loaded"]
 
@@ -112,6 +129,35 @@ async def test_texts_become_vectors_and_are_counted(watched: Watched) -> None:
     assert counted.tokens[0] == counted.tokens[2] > counted.tokens[3]
 
 
+async def test_texts_of_many_passes_get_the_vectors_they_have_alone_in_their_order(watched: Watched) -> None:
+    """More than go into one pass, of lengths that end passes at different places."""
+    texts = [f"text {number} " * (1 + number * 7 % 60) for number in range(50)]
+    (*alone,) = [await vectors_of(watched.engine, f"a{number}", [text]) for number, text in enumerate(texts)]
+    together = await vectors_of(watched.engine, "all", texts)
+    assert len(together) == len(texts)
+    for (single,), one in zip(alone, together, strict=True):
+        assert one == pytest.approx(single, abs=1e-4)
+
+
+def test_a_long_pass_says_that_it_goes_on(models: Path) -> None:
+    """Else a large model that takes a minute for a long text would count as hanging."""
+    from llm_service.engine.embedding import Embedder
+    from llm_service.engine.llama import LoadOptions, Weights
+
+    told: list[None] = []
+    weights = Weights(str(models / "small.gguf"), 0, lambda: None)
+    embedder = Embedder(weights, LoadOptions(512, 4, 256, 1, 0), lambda: told.append(None))
+    told.clear()
+    (vector,) = embedder.embed([weights.tokens("one text", begin=True, special=False)])
+    assert len(vector) == 64
+    assert len(told) > 10
+
+
+async def vectors_of(engine: Engine, name: str, texts: list[str]) -> list[tuple[float, ...]]:
+    reports = await engine.reports(Embed(name, tuple(texts)))
+    return [report.vector for report in reports if isinstance(report, Vector)]
+
+
 async def test_a_text_that_is_too_long_is_refused_with_both_numbers(watched: Watched) -> None:
     (refused,) = await watched.engine.reports(Embed("e", ("слово " * 3_000,)))
     assert isinstance(refused, Refused)
@@ -127,6 +173,16 @@ async def test_a_file_that_llama_cpp_refuses_is_an_error_with_its_words(models: 
     broken.write_bytes((models / "small.gguf").read_bytes()[:100_000])
     with pytest.raises(EngineUnloadable, match=r"(tensor|model)"):
         await EngineProcess.start(setup_of(broken), 3.0)
+
+
+async def test_a_model_of_an_architecture_that_the_library_does_not_know_is_told_what_it_needs(
+    watched: Watched, models: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "later.gguf"
+    later.write_bytes((models / "small.gguf").read_bytes().replace(b"llama", b"llamb"))
+    watched.engine.setup = setup_of(later)
+    with pytest.raises(ModelNotFound, match=r"architecture.*'llamb'.*later llama-cpp-python"):
+        await watched.engine.load()
 
 
 async def test_an_unloadable_model_is_said_to_be(watched: Watched, tmp_path: Path) -> None:
