@@ -261,7 +261,10 @@ class Provider(Protocol):
         ...
 
     async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
-        """A vector for each text. Raises RequestUnsupported where ``capabilities`` has no embeddings."""
+        """A vector for each text. Raises RequestUnsupported where ``capabilities`` has no embeddings.
+
+        No task asks for vectors, so no guard stands before it: a program that calls it keeps the account's limits itself.
+        """
         ...
 
     async def count_tokens(self, texts: Sequence[str], model: str | None = None) -> Sequence[int]:
