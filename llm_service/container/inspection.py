@@ -33,6 +33,7 @@ def inspect(settings: Settings) -> Iterator[Problem]:
     for cloud in settings.clouds.values():
         yield from _certificates(f"{cloud.prefix}_CA_BUNDLE", cloud.ca_bundle)
     yield from _certificates("MINIO_CA_BUNDLE", settings.minio.ca_bundle)
+    yield from _certificates("OLLAMA_CA_BUNDLE", settings.ollama.ca_bundle)
     yield from _certificates("POSTGRES_CA_BUNDLE", settings.postgres.ca_bundle)
     yield from _kafka(settings)
     others = [*_prompts_and_providers(settings)]

@@ -94,15 +94,16 @@ def _not_sent(error: httpx.HTTPError, vendor: str, origin: str, timeouts: Timeou
         return f"No connection to {vendor} became free within {timeouts.silence_s:g} s."
     if not isinstance(error, httpx.ConnectError):
         return f"{vendor} at {origin} stopped taking the request."
-    if untrusted := _untrusted(error):
+    if distrust := distrust_of(error):
         return (
-            f"The TLS certificate of {vendor} at {origin} is not trusted ({untrusted.verify_message}); "
+            f"The TLS certificate of {vendor} at {origin} is not trusted ({distrust.verify_message}); "
             "name the CA bundle that it was issued from in the settings."
         )
     return f"{vendor} at {origin} can't be reached; check the address and that it runs."
 
 
-def _untrusted(error: BaseException) -> ssl.SSLCertVerificationError | None:
+def distrust_of(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """What a failed connection is about where it is about the certificate."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__

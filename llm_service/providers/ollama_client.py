@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import cast
 
 import httpx
 from ollama import AsyncClient, ChatResponse
 
+from llm_service.providers.compatible.options import tls
 from llm_service.providers.transport import Timeouts, sendable, transport
 
 MAX_CONNECTIONS = 200
@@ -28,13 +30,14 @@ class OllamaRefusedError(Exception):
 class OllamaClient(AsyncClient):
     """The vendor's client: its endpoints and types, our connection."""
 
-    def __init__(self, base_url: str, timeouts: Timeouts) -> None:
+    def __init__(self, base_url: str, timeouts: Timeouts, ca_bundle: Path | None = None) -> None:
+        """Raises SettingsInvalid where the bundle can't be read."""
         super().__init__(
             base_url,
             follow_redirects=False,
             timeout=timeouts.for_httpx(),
             headers={"Accept-Encoding": "identity"},
-            transport=transport(httpx.create_ssl_context(trust_env=False), MAX_CONNECTIONS),
+            transport=transport(tls(ca_bundle), MAX_CONNECTIONS),
             event_hooks={"response": [_refuse]},
         )
         # The client takes OLLAMA_API_KEY from the environment; only settings decide here.

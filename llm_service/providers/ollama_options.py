@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from llm_service.providers.options import number, text
 from llm_service.providers.transport import Timeouts
@@ -22,6 +23,8 @@ class OllamaOptions:
     """Calls at once of one address."""
     pull: bool = False
     """Whether a model that no address has is fetched from Ollama's registry."""
+    ca_bundle: Path | None = None
+    """Whom to trust beside the public authorities."""
 
     @staticmethod
     def of(options: Mapping[str, object]) -> OllamaOptions:
@@ -29,6 +32,7 @@ class OllamaOptions:
         limits = Timeouts(
             number(options, "connect_timeout_seconds"), number(options, "request_timeout_seconds")
         )
+        bundle = text(options, "ca_bundle")
         return OllamaOptions(
             addresses=addresses_of(text(options, "base_url")),
             model=text(options, "model"),
@@ -37,6 +41,7 @@ class OllamaOptions:
             keep_alive=_lifetime(text(options, "keep_alive")),
             max_concurrent=int(number(options, "max_concurrent")) if "max_concurrent" in options else 1,
             pull=options.get("pull") is True,
+            ca_bundle=Path(bundle) if bundle else None,
         )
 
 

@@ -18,7 +18,14 @@ from llm_service.errors import (
     ProviderServerError,
     ProviderUnavailable,
 )
-from llm_service.providers.http_errors import Refusal, excerpt, from_status, from_transport, silent
+from llm_service.providers.http_errors import (
+    Refusal,
+    distrust_of,
+    excerpt,
+    from_status,
+    from_transport,
+    silent,
+)
 from llm_service.providers.ollama_client import OllamaClient, OllamaRefusedError
 from llm_service.providers.ollama_context import ModelFacts
 from llm_service.providers.ollama_options import OllamaOptions
@@ -44,7 +51,7 @@ class OllamaServer:
         """Host and port, without a password that the address may hold."""
         self._options = options
         self._clock = clock
-        self._client = OllamaClient(address, options.timeouts)
+        self._client = OllamaClient(address, options.timeouts, options.ca_bundle)
         self._facts: dict[str, tuple[float, ModelFacts]] = {}
 
     async def facts_of(self, model: str) -> ModelFacts:
@@ -126,6 +133,11 @@ class OllamaServer:
         except ConnectionError as error:  # the client's own word for httpx.ConnectError
             if (short := shortage(error)) is not None:
                 raise MachineShort(f"No connection to Ollama could be opened: {short}.") from None
+            if (distrust := distrust_of(error)) is not None:
+                raise ProviderUnavailable(
+                    f"The TLS certificate of Ollama at {self.origin} is not trusted ({distrust.verify_message}); "
+                    "name the certificate of its issuer in OLLAMA_CA_BUNDLE."
+                ) from None
             raise ProviderUnavailable(
                 f"Ollama at {self.origin} can't be reached; check OLLAMA_BASE_URL and that it runs."
             ) from None

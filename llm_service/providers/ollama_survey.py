@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import ollama
@@ -55,10 +56,10 @@ def full_name(model: str) -> str:
     return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
 
 
-async def survey(base_url: str, model: str, timeouts: Timeouts) -> OllamaFacts:
+async def survey(base_url: str, model: str, timeouts: Timeouts, ca_bundle: Path | None = None) -> OllamaFacts:
     """Raises one of NOT_OLLAMA, and httpx.HTTPError or ConnectionError where the connection fails."""
     loop = asyncio.get_running_loop()
-    client = OllamaClient(base_url, timeouts)
+    client = OllamaClient(base_url, timeouts, ca_bundle)
     try:
         began = loop.time()
         version = await client.version()

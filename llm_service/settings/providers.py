@@ -129,6 +129,11 @@ class OllamaSettings(LimitedSettings):
         validation_alias="OLLAMA_MODEL",
         description="Model used where neither task nor prompt names one; unset: Ollama is not used.",
     )
+    ca_bundle: Path | None = Field(
+        default=None,
+        validation_alias="OLLAMA_CA_BUNDLE",
+        description="PEM file with a CA that is trusted beside the public ones, for addresses that begin with https://.",
+    )
     connect_timeout_seconds: float = Field(
         default=5.0,
         validation_alias="OLLAMA_CONNECT_TIMEOUT_SECONDS",

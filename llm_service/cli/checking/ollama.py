@@ -52,7 +52,7 @@ async def probe(settings: Settings, clock: Clock) -> Sequence[Finding]:
 async def _look(url: str, settings: Settings, model: str, clock: Clock, found: Collection) -> None:
     try:
         await reach(Address.of_url(url, _SETTING), clock)
-        facts = await survey(url, model, _TIMEOUTS)
+        facts = await survey(url, model, _TIMEOUTS, settings.ollama.ca_bundle)
     except Unreached as error:
         found.failed("connection", error.seen, error.remedy)
     except NOT_OLLAMA:
@@ -65,7 +65,7 @@ async def _look(url: str, settings: Settings, model: str, clock: Clock, found: C
         found.failed(
             "connection",
             f"no TLS comes about with {url}: it speaks plain HTTP, or its certificate is not trusted here",
-            f"Begin {_SETTING} with http://, or give the server a certificate of a public authority.",
+            f"Begin {_SETTING} with http://, or name the certificate's issuer in OLLAMA_CA_BUNDLE.",
         )
     except (httpx.HTTPError, OSError):
         found.failed(
