@@ -8,9 +8,7 @@ from dataclasses import replace
 import llama_cpp.llama_cpp as c
 
 from llm_service.engine.llama import DecodeError, LoadOptions, Weights, new_context
-
-# A text goes through the model in one piece, so the buffers for computing grow with the longest one taken.
-LONGEST_TEXT = 2_048
+from llm_service.engine.requirement import LONGEST_TEXT
 
 
 class Embedder:

@@ -41,6 +41,8 @@ class LlamaChooser:
         self._size = size
         self._firsts = firsts
         self._grammar = _grammar(vocabulary, grammar) if grammar else None
+        if grammar:
+            firsts.prepare()
         # Half of the cost of a token of a small model is a chain that looks at 32,000 candidates to take the first.
         self._takes_likeliest = grammar is None and _is_plain_greedy(sampling)
         self._chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llm_service.engine.header import Header, HeaderError
@@ -12,6 +12,8 @@ from llm_service.engine.header import Header, HeaderError
 _CACHE_BYTES = {"f32": 4, "f16": 2}
 # The library, its buffers for a graph, and what the interpreter takes: 90 MB measured with a model of 1 MB.
 _BASE_BYTES = 150_000_000
+# A text to embed goes through the model in one piece, so the buffers for computing grow with the longest one taken.
+LONGEST_TEXT = 2_048
 # Names of files that a model is split into: model-00001-of-00003.gguf.
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _NOT_MODELS = {
@@ -42,6 +44,13 @@ class Requirement:
             f"{_mb(self.total)} MB of memory (weights {_mb(self.weights)}, cache {_mb(self.cache)}, "
             f"computing {_mb(self.computing)}){of_gpu}"
         )
+
+    def with_embedding(self, header: Header, cache_type: str) -> Requirement:
+        """The same when texts are made vectors of too: that has a context of its own, in main memory or not."""
+        tokens = min(LONGEST_TEXT, header.number("context_length") or LONGEST_TEXT)
+        more = requirement(header, (), tokens, tokens, cache_type)
+        computing = self.computing + more.computing - _BASE_BYTES
+        return replace(self, cache=self.cache + more.cache, computing=computing)
 
     def shared_with_gpu(self, header: Header, gpu_layers: int) -> Requirement:
         """The same with so many layers on a GPU, -1 for all.

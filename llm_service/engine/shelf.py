@@ -55,6 +55,7 @@ class _Place:
     engine: Engine
     needed: Requirement
     since: float
+    embeds: bool = False
     users: int = 0
     last_used: float = field(default=0.0)
 
@@ -108,9 +109,12 @@ class Shelf:
         return (await asyncio.to_thread(self._judge, name))[1]
 
     @asynccontextmanager
-    async def lent(self, name: str) -> AsyncIterator[Engine]:
-        """The model's engine; as long as it is lent it stays loaded. Raises ModelNotFound."""
-        place = await self._taken(name)
+    async def lent(self, name: str, *, embeds: bool = False) -> AsyncIterator[Engine]:
+        """The model's engine; as long as it is lent it stays loaded. Raises ModelNotFound.
+
+        ``embeds``: to make vectors of texts, which takes memory of its own from the first time on.
+        """
+        place = await self._taken(name, embeds=embeds)
         try:
             yield place.engine
         finally:
@@ -129,20 +133,22 @@ class Shelf:
 
     # --- who is loaded --------------------------------------------------------------------------------
 
-    async def _taken(self, name: str) -> _Place:
+    async def _taken(self, name: str, *, embeds: bool) -> _Place:
         found: tuple[Setup, Requirement] | None = None
         while True:
             async with self._changed:
-                place = await self._place_of(name, found)
+                place = await self._place_of(name, found, embeds=embeds)
                 if place is not None:
                     place.users += 1
                     if self._sweeping is None:
                         self._sweeping = asyncio.create_task(self._sweep())
                     return place
             # Half a second of processor time where a vocabulary is large: not for each task to a model that is loaded.
-            found = await asyncio.to_thread(self._judge, name)
+            found = await asyncio.to_thread(self._judge, name, embeds)
 
-    async def _place_of(self, name: str, found: tuple[Setup, Requirement] | None) -> _Place | None:
+    async def _place_of(
+        self, name: str, found: tuple[Setup, Requirement] | None, *, embeds: bool
+    ) -> _Place | None:
         """The model's place, waited for where there is none; None where its file was not judged and has to be.
 
         The caller's deadline bounds the wait.
@@ -150,21 +156,27 @@ class Shelf:
         wish = _Wish(name, self._clock.monotonic())
         self._wishes.append(wish)
         try:
-            while name not in self._places or self._has_to_go(name):
-                if name in self._places:
+            while not (is_ready := self._is_ready(name, embeds=embeds)) or self._has_to_go(name):
+                if is_ready:
                     await self._changed.wait()
                 elif found is None:
                     return None
-                elif await self._made_room(found[1]):
-                    engine = self._engine(name, found[0])
-                    self._places[name] = _Place(engine, found[1], self._clock.monotonic())
-                else:
+                elif not await self._made_room(name, found[1]):
                     # All that is loaded is at work.
                     await self._changed.wait()
+                elif (place := self._places.get(name)) is not None:
+                    place.needed, place.embeds = found[1], embeds
+                else:
+                    engine = self._engine(name, found[0])
+                    self._places[name] = _Place(engine, found[1], self._clock.monotonic(), embeds)
             return self._places[name]
         finally:
             self._wishes.remove(wish)
             self._changed.notify_all()
+
+    def _is_ready(self, name: str, *, embeds: bool) -> bool:
+        place = self._places.get(name)
+        return place is not None and (place.embeds or not embeds)
 
     def _has_to_go(self, name: str) -> bool:
         """Whether it has had its time and another has been waited for so long that nobody new is let in to it."""
@@ -176,17 +188,17 @@ class Shelf:
         silence_s, backoff = self._policy.silence_s, Backoff(_RESTARTS, self._rng)
         return Engine(name, setup, silence_s, self._clock, backoff, self._observe, self._beaten)
 
-    async def _made_room(self, needed: Requirement) -> bool:
-        """Unload what idles, the one used longest ago first, until it fits."""
-        while not self._has_room(needed):
-            idle = [name for name, place in self._places.items() if not place.users]
+    async def _made_room(self, wanted: str, needed: Requirement) -> bool:
+        """Unload what else idles, the one used longest ago first, until it fits."""
+        while not self._has_room(wanted, needed):
+            idle = [name for name, place in self._places.items() if not place.users and name != wanted]
             if not idle:
                 return False
             await self._unload(min(idle, key=lambda name: self._places[name].last_used))
         return True
 
-    def _has_room(self, needed: Requirement) -> bool:
-        policy, loaded = self._policy, self.loaded.values()
+    def _has_room(self, wanted: str, needed: Requirement) -> bool:
+        policy, loaded = self._policy, [each for name, each in self.loaded.items() if name != wanted]
         return (
             needed.total + sum(each.total for each in loaded) <= policy.memory_bytes
             and needed.gpu + sum(each.gpu for each in loaded) <= policy.gpu_memory_bytes
@@ -207,7 +219,7 @@ class Shelf:
 
     # --- files ----------------------------------------------------------------------------------------
 
-    def _judge(self, name: str) -> tuple[Setup, Requirement]:
+    def _judge(self, name: str, embeds: bool = False) -> tuple[Setup, Requirement]:  # noqa: FBT001, FBT002 - called in a thread
         policy = self._policy
         # A name comes with a task: it must be one of those that are there, and leads nowhere else.
         try:
@@ -229,6 +241,8 @@ class Shelf:
             raise ModelNotFound(f"The model {name} can't be read: {error.strerror}.") from None
         context = context_for(header, policy.context_tokens)
         needed = requirement(header, files, context, policy.batch_tokens, policy.cache_type)
+        if embeds:
+            needed = needed.with_embedding(header, policy.cache_type)
         if policy.gpu_memory_bytes:
             needed = needed.shared_with_gpu(header, policy.gpu_layers)
         if needed.gpu > policy.gpu_memory_bytes:

@@ -147,7 +147,7 @@ class GgufProvider:
 
     async def embed(self, texts: Sequence[str], model: str | None = None) -> Embeddings:
         name = model or self.default_model
-        async with self._shelf.lent(name) as engine:
+        async with self._shelf.lent(name, embeds=True) as engine:
             reports = await engine.reports(Embed(self._new_id(), tuple(texts)))
         _refuse(reports)
         vectors = [report for report in reports if isinstance(report, Vector)]

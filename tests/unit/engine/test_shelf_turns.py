@@ -15,6 +15,7 @@ from llm_service.engine import shelf as shelf_module
 from llm_service.engine.header import Header, read_header
 from llm_service.engine.shelf import Shelf, ShelfPolicy
 from llm_service.engine.waiting import PATIENCE_S
+from llm_service.errors import ModelNotFound
 from tests.manual_clock import ManualClock
 from tests.standins.random_model import Shape, write
 
@@ -152,6 +153,34 @@ async def test_a_header_is_read_when_its_model_is_loaded_and_not_for_each_task(
         async with scene.shelf.lent("one"), scene.shelf.lent("two"):
             pass
     assert read == ["one", "two"]
+    await scene.shelf.close()
+
+
+async def test_vectors_take_memory_of_their_own_from_the_first_time_on(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    plain = await scene.shelf.check("one")
+    async with scene.shelf.lent("one", embeds=True):
+        more = scene.shelf.loaded["one"]
+    # 2,048 tokens, of a vocabulary of 600: the last of what they are computed with is 5 MB.
+    assert more.computing - plain.computing > 2_048 * 600 * 4
+    assert more.weights == plain.weights
+    tight = replace(scene.policy, memory_bytes=plain.total + more.total)
+    shelf = Shelf(tight, scene.clock, random.Random(1), lambda _: None)
+    for name in ("two", "three"):
+        async with shelf.lent(name):
+            pass
+        await scene.clock.advance(1.0)
+    assert set(shelf.loaded) == {"two", "three"}
+    async with shelf.lent("three", embeds=True), shelf.lent("three"):
+        assert shelf.loaded["three"] == more
+    async with shelf.lent("two", embeds=True):
+        assert list(shelf.loaded) == ["two"]
+    await shelf.close()
+    small = Shelf(replace(tight, memory_bytes=more.total - 1), scene.clock, random.Random(1), lambda _: None)
+    with pytest.raises(ModelNotFound, match=r"needs \d+ MB of memory"):
+        async with small.lent("one", embeds=True):
+            pass
+    await small.close()
     await scene.shelf.close()
 
 
