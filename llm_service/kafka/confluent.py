@@ -46,6 +46,9 @@ class ConfluentConsumer:
         self._trouble = trouble
         self.refusal: str | None = None
         """Why this member was last refused; None once it has been given partitions. Read anywhere."""
+        self._is_eager = config.get("group.protocol") != "consumer" and config.get(
+            "partition.assignment.strategy"
+        ) not in {"cooperative-sticky", None}
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
@@ -98,6 +101,12 @@ class ConfluentConsumer:
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._consumer.resume([ConfluentPartition(place.topic, place.partition) for place in partitions])
 
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        try:
+            self._consumer.seek(ConfluentPartition(place.topic, place.partition, offset))
+        except KafkaException as error:
+            self._trouble(f"reading {place.topic}/{place.partition} from {offset}: {error.args[0].str()}")
+
     def extent(self, place: TopicPartition, timeout: float) -> Extent | None:
         """See ``AskExtent``. The end that librdkafka was told last is as old as its last fetch."""
         asked = ConfluentPartition(place.topic, place.partition)
@@ -120,8 +129,23 @@ class ConfluentConsumer:
         return read_message(message)
 
     def _on_assign(self, listener: RebalanceListener, partitions: Sequence[ConfluentPartition]) -> None:
+        """With the offsets that the listener knows. librdkafka would ask for them once more, and where a transaction is open
+
+        and the assignment changes meanwhile it takes the answer for "nothing is committed" and goes where
+        ``auto.offset.reset`` says.
+        https://github.com/confluentinc/librdkafka/blob/v2.16.0/src/rdkafka_assignment.c (rd_kafka_assignment_apply_offsets)
+        """
         self.refusal = None
-        listener.on_assign(_places(partitions))
+        starts = listener.on_assign(_places(partitions))
+        for partition in partitions:
+            start = starts.get(TopicPartition(partition.topic, partition.partition))
+            if start is not None:
+                partition.offset = start
+        assign = self._consumer.assign if self._is_eager else self._consumer.incremental_assign
+        try:
+            assign(list(partitions))
+        except KafkaException as error:
+            raise ConsumerFatal(f"the assigned partitions can't be read: {error.args[0].str()}") from error
 
     def _judge(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _FATAL_CODES:

@@ -8,7 +8,7 @@ seconds of that, since the first message after a resume takes about a second.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -207,15 +207,22 @@ class ConsumerLoop:
         return longest if due_in is None else min(longest, due_in)
 
     def _accept(self, messages: Iterable[KafkaMessage]) -> None:
+        behind: dict[TopicPartition, int] = {}
         for message in messages:
             if message.place not in self._trackers:
                 self._takeovers.hold(message.place, message)
+                continue
+            if (start := self._logs.begins_behind(message)) is not None:
+                behind[message.place] = start
                 continue
             if self._logs.is_another(message):
                 self._begin_anew(message.place, message.offset)
                 self._logs.is_another(message)
             if not self._until_due.keep(message):
                 self._handing_over.add(message.place, message, self._takeovers_before(message))
+        for place, start in behind.items():
+            self._observe(events.Trouble("kafka", f"{place.topic}/{place.partition} is read on from {start}"))
+            self._port.seek(place, start)
         self._ask_and_hand_over()
 
     def _take_due(self) -> None:
@@ -285,13 +292,15 @@ class ConsumerLoop:
 
     # --- rebalances -----------------------------------------------------------------------------
 
-    def on_assign(self, partitions: Sequence[TopicPartition]) -> None:
+    def on_assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         self._commits.renew(self._trackers)
         if not partitions:
-            return
+            return {}
         self._epoch += 1
         self._takeovers.add(partitions, self._epoch)
-        self._begin(self._takeovers.begin(self._policy.takeover_timeout_s))
+        begun = self._takeovers.begin(self._policy.takeover_timeout_s)
+        self._begin(begun)
+        return {each.place: each.committed for each in begun if each.committed is not None}
 
     def on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
         # The generation has moved already where a rebalance is cooperative: what is settled now needs the new one.
@@ -365,9 +374,8 @@ class ConsumerLoop:
 
     def _begin(self, taken_over: Sequence[TakenOver]) -> None:
         for begun in taken_over:
-            place = TopicPartition(begun.tracker.topic, begun.tracker.partition)
-            self._trackers[place] = begun.tracker
-            self._logs.begin(place, begun.committed, begun.runs)
+            self._trackers[begun.place] = begun.tracker
+            self._logs.begin(begun.place, begun.committed, begun.runs)
         if taken_over:
             self._commits.renew(self._trackers)
         for begun in taken_over:

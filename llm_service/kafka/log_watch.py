@@ -85,6 +85,13 @@ class LogWatch:
         for place in places:
             self._readings.pop(place, None)
 
+    def begins_behind(self, message: KafkaMessage) -> int | None:
+        """Where to read on, when the first message since the takeover lies below what is committed of this very log."""
+        reading = self._readings.get(message.place)
+        if reading is None or reading.next is not None or reading.start is None:
+            return None
+        return reading.start if message.offset < reading.start and self.reaches(message.place) else None
+
     def is_another(self, message: KafkaMessage) -> bool:
         """Whether this message, which was just read, lies below one that was read before."""
         reading = self._readings.get(message.place)

@@ -5,7 +5,7 @@ The loop is written against these, so that a simulated consumer can drive the ve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +57,9 @@ class Committed:
 class RebalanceListener(Protocol):
     """Called from inside ``poll`` and ``close``, on the owner's thread."""
 
-    def on_assign(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def on_assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """From where to read each of them; the client has to find out for those that are left out."""
+        ...
 
     def on_revoke(self, partitions: Sequence[TopicPartition]) -> None: ...
 
@@ -96,6 +98,10 @@ class ConsumerPort(Protocol):
     def pause(self, partitions: Sequence[TopicPartition]) -> None: ...
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Read on from ``offset``, and forget what was fetched; without effect before anything could be fetched."""
+        ...
 
     def close(self) -> None:
         """Leave the group; ``on_revoke`` is called for what is still assigned."""

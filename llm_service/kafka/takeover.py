@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llm_service import events
 from llm_service.kafka import offset_map
@@ -41,6 +41,10 @@ class TakenOver:
     committed: int | None
     runs: Sequence[offset_map.Run]
     """What the map marks as finished."""
+
+    @property
+    def place(self) -> TopicPartition:
+        return TopicPartition(self.tracker.topic, self.tracker.partition)
 
     @property
     def finished(self) -> int:
@@ -119,10 +123,17 @@ class Takeovers:
             self._commits.overdue([place for place in waiting if place not in answered])
         else:
             answers += self._given_up(answers)
-        return self._start(answers)
+        return [self._placed(late) for late in self._start(answers)]
 
     def _waiting(self) -> list[TopicPartition]:
         return [place for place, taking in self._taking.items() if taking.refused is None]
+
+    def _placed(self, late: TakenOver) -> TakenOver:
+        """The client had to find out for itself where to read, and may have found something else."""
+        if late.committed is None:
+            return late
+        self._port.seek(late.place, late.committed)
+        return replace(late, held=())
 
     def _given_up(self, answers: Sequence[Committed]) -> list[Committed]:
         """After its patience a partition starts as if nothing were committed for it: repeated work, no lost one."""
@@ -136,9 +147,7 @@ class Takeovers:
 
     def _start(self, answers: Sequence[Committed]) -> list[TakenOver]:
         started = [begun for answer in answers if (begun := self._begin(answer)) is not None]
-        finished = {
-            TopicPartition(begun.tracker.topic, begun.tracker.partition): begun.finished for begun in started
-        }
+        finished = {begun.place: begun.finished for begun in started}
         for topic, numbers in by_topic(finished).items():
             above = sum(count for place, count in finished.items() if place.topic == topic)
             self._observe(events.PartitionsAssigned(topic, numbers, above))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,9 +37,15 @@ class Seat:
         self._port: Any = port
         self._seen = Seen()
         self._topic = topic
+        self._starts: dict[TopicPartition, int] = {}
 
-    def subscribe(self) -> None:
+    def subscribe(self, starts: Mapping[int, int]) -> None:
+        """``starts``: from where it wants to read partitions when it is given them."""
+        self._starts = {TopicPartition(self._topic, number): start for number, start in starts.items()}
         self._port.subscribe([self._topic], self)
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._port.seek(TopicPartition(self._topic, partition), offset)
 
     def poll(self) -> Seen:
         message = self._port.poll(_POLL_S)
@@ -65,8 +71,9 @@ class Seat:
 
     # --- the listener ---------------------------------------------------------------------------
 
-    def on_assign(self, partitions: Sequence[TopicPartition]) -> None:
+    def on_assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         self._seen.held |= self._note("assign", partitions)
+        return {place: self._starts[place] for place in partitions if place in self._starts}
 
     def on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
         self._seen.held -= self._note("revoke", partitions)
@@ -90,8 +97,11 @@ class Member:
         self._do = do
         self.seen = Seen()
 
-    def subscribe(self) -> None:
-        self._do("subscribe")
+    def subscribe(self, starts: Mapping[int, int] | None = None) -> None:
+        self._do("subscribe", starts or {})
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._do("seek", partition, offset)
 
     def poll(self) -> None:
         self.seen = self._do("poll")

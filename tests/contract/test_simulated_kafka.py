@@ -113,6 +113,23 @@ def test_a_member_has_all_partitions_and_begins_where_it_is_committed(bench: Ben
 
 
 @_EACH_PROTOCOL
+def test_a_member_reads_from_where_it_says_and_anew_from_where_it_seeks(bench: Bench, protocol: str) -> None:
+    """Whatever is committed: who has asked for itself is not led elsewhere by what the client is told later."""
+    bench.send(0, b"0", b"1", b"2")
+    bench.send(1, b"0")
+    first = joined(bench)
+    assert first.commit([at(bench, 0, 1)]) is None
+    first.close()
+    second = bench.member()
+    second.subscribe({0: 2})
+    until(bench, lambda: len(second.seen.messages) == 2, second)
+    assert sorted(second.seen.messages) == [(0, 2, b"2"), (1, 0, b"0")]
+    second.seek(0, 1)
+    until(bench, lambda: len(second.seen.messages) == 4, second)
+    assert second.seen.messages[2:] == [(0, 1, b"1"), (0, 2, b"2")]
+
+
+@_EACH_PROTOCOL
 def test_a_second_member_takes_one_and_what_was_before_is_a_former_membership(
     bench: Bench, protocol: str
 ) -> None:

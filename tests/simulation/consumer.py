@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from llm_service.kafka.port import Committed, KafkaMessage, RebalanceListener, TopicPartition
 from llm_service.kafka.tracker import Position
@@ -16,6 +16,7 @@ from tests.simulation.log import Entry
 from tests.simulation.membership import BackgroundMember, ClassicMember, ConsumerMember
 
 _LOOK_S = 0.01
+_FORGETS = 0.1
 
 
 class SimulatedConsumer:
@@ -31,6 +32,8 @@ class SimulatedConsumer:
         self._answers: deque[tuple[Sequence[Position], str | None]] = deque()
         self._position: dict[TopicPartition, int | None] = {}
         """Where the next message is read; None until the committed offset is known."""
+        self._version = 0
+        """Of the assignment."""
         self._paused: set[TopicPartition] = set()
         self._turn = 0
         self._news = calls.threads.flag()
@@ -104,6 +107,10 @@ class SimulatedConsumer:
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused -= set(partitions)
 
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        if self._position.get(place) is not None:
+            self._position[place] = offset
+
     def close(self) -> None:
         member = self._member
         if member is None or self._listener is None:
@@ -141,8 +148,7 @@ class SimulatedConsumer:
             # What was being assigned when the membership ended is lost with all else.
             told = sorted(self._position if what == "lost" else places)
             if what == "assign":
-                self._begin(told)
-                self._listener.on_assign(told)
+                self._begin(told, self._listener.on_assign(told))
             else:
                 if what == "lost":
                     self._calls.process.world.hits["partitions lost"] += bool(told)
@@ -154,17 +160,30 @@ class SimulatedConsumer:
 
     # --- fetching -------------------------------------------------------------------------------
 
-    def _begin(self, places: Sequence[TopicPartition]) -> None:
+    def _begin(self, places: Sequence[TopicPartition], starts: Mapping[TopicPartition, int]) -> None:
+        self._version += 1
         for place in places:
-            self._position[place] = None
+            self._position[place] = starts.get(place)
             self._watch(place, on=True)
-            self._ask_position(place)
+            if place not in starts:
+                self._ask_position(place)
 
     def _ask_position(self, place: TopicPartition) -> None:
-        """librdkafka asks for itself, and as read_committed it waits too."""
+        """librdkafka asks for itself, and as read_committed it waits too.
+
+        It forgets that, and begins where ``auto.offset.reset`` says, when it is assigned others meanwhile; here also
+        without that, since questions and rebalances are shorter than real ones.
+        """
+        version, rng = self._version, self._calls.process.world.rng
 
         def answered(answer: Sequence[Committed] | None) -> None:
             if place not in self._position or self._position[place] is not None:
+                return
+            is_undecided = answer is not None and not answer
+            if is_undecided and (version != self._version or rng.random() < _FORGETS):
+                self._calls.process.world.hits["the client forgets its offset"] += 1
+                self._position[place] = 0
+                self._news.set()
                 return
             if not answer:
                 self._calls.process.after(0.05, lambda: self._ask_position(place))

@@ -14,15 +14,18 @@ from llm_service.contract.notification import Drop
 from llm_service.contract.record import Record
 from llm_service.drops.recent import RecentDrops
 from llm_service.drops.task import drop_id
+from llm_service.kafka.consumer import ConsumerLoop
 from llm_service.kafka.exactly_once import ExactlyOnceSettler
 from llm_service.kafka.grouping import Waiting
 from llm_service.kafka.handing_over import HandingOver
+from llm_service.kafka.log_watch import LogWatch
 from llm_service.kafka.membership import Membership
 from llm_service.kafka.offset_map import Run
 from llm_service.kafka.port import TopicPartition
 from llm_service.kafka.settling import AtLeastOnceSettler, OutcomeTopics
 from llm_service.kafka.settling_loop import SettlingLoop, Told
 from llm_service.kafka.suspects import Suspects
+from llm_service.kafka.takeover import Takeovers
 from llm_service.kafka.tracker import PartitionTracker, Position
 from llm_service.kafka.until_due import UntilDue
 from llm_service.ledger.fold import Chunk, Fold
@@ -249,6 +252,23 @@ def fold_that_writes_no_rows() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def where_the_client_begins() -> Iterator[None]:
+    """A partition is read from where the client believes that it was committed."""
+    right = ConsumerLoop.on_assign
+
+    def wrong(self: ConsumerLoop, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        right(self, partitions)
+        return {}
+
+    with (
+        patch.object(ConsumerLoop, "on_assign", wrong),
+        patch.object(Takeovers, "_placed", lambda _, late: late),
+        patch.object(LogWatch, "begins_behind", lambda *_: None),
+    ):
+        yield
+
+
 CONTROLS: Mapping[str, tuple[Any, ...]] = {
     "highest instead of lowest offset": (highest_instead_of_lowest, "at_least_once"),
     "highest instead of lowest offset, in a transaction": (highest_instead_of_lowest, "exactly_once"),
@@ -266,6 +286,7 @@ CONTROLS: Mapping[str, tuple[Any, ...]] = {
     "drops are not remembered": (drops_not_remembered, "exactly_once", "drops"),
     "own answer beside the ledger's": (own_answer_beside_the_ledgers, "at_least_once", "ledger"),
     "a fold that writes no rows": (fold_that_writes_no_rows, "exactly_once", "ledger"),
+    "where the client begins": (where_the_client_begins, "exactly_once"),
     "one task a file": (one_task_a_file, "at_least_once", "drops"),
 }
 """Each with the delivery mode in which it does harm, and what has to be there."""

@@ -52,6 +52,7 @@ CONSEQUENCES = (
     "membership refused",
     "producer fenced",
     "offsets undecided",
+    "the client forgets its offset",
     "partitions lost",
     "breaker opened",
     "stopped while tasks wait",

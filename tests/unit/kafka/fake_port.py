@@ -20,12 +20,16 @@ class FakePort:
     def __init__(self) -> None:
         self.listener: RebalanceListener | None = None
         self.queue: deque[KafkaMessage] = deque()
+        self._fed: list[KafkaMessage] = []
         self.actions: deque[tuple[str, list[TopicPartition]]] = deque()
         self.stored: dict[TopicPartition, Committed] = {}
         self.silent = False
         self.commit_error: str | None = None
         self.commits: list[Position] = []
         self.paused: set[TopicPartition] = set()
+        self.starts: dict[TopicPartition, int] = {}
+        """From where the listener wanted each to be read."""
+        self.seeks: list[tuple[TopicPartition, int]] = []
         self.polls: list[float] = []
         self.closed = False
 
@@ -33,7 +37,9 @@ class FakePort:
 
     def feed(self, partition: int, *offsets: int, headers: Headers = PENDING) -> None:
         for offset in offsets:
-            self.queue.append(KafkaMessage(TOPIC, partition, offset, b"key", b"{}", headers))
+            message = KafkaMessage(TOPIC, partition, offset, b"key", b"{}", headers)
+            self.queue.append(message)
+            self._fed.append(message)
 
     def assign(self, *partitions: int) -> None:
         self.actions.append(("assign", [TopicPartition(TOPIC, partition) for partition in partitions]))
@@ -61,7 +67,7 @@ class FakePort:
             action, partitions = self.actions.popleft()
             match action:
                 case "assign":
-                    self.listener.on_assign(partitions)
+                    self.starts |= self.listener.on_assign(partitions)
                 case "revoke":
                     self.listener.on_revoke(partitions)
                 case _:
@@ -102,6 +108,11 @@ class FakePort:
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self.paused -= set(partitions)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.seeks.append((place, offset))
+        again = [message for message in self._fed if message.place == place and message.offset >= offset]
+        self.queue = deque([*(message for message in self.queue if message.place != place), *again])
 
     def close(self) -> None:
         self.closed = True

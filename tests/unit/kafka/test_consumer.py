@@ -204,6 +204,57 @@ def test_no_task_starts_before_the_map_of_its_partition_is_read() -> None:
     assert rig.downstream.offsets() == [1, 2]
 
 
+def test_what_is_committed_is_where_a_partition_is_read_from() -> None:
+    rig = Rig()
+    rig.port.stored[TopicPartition(TOPIC, 0)] = Committed(TOPIC, 0, 7, "")
+    rig.port.assign(0, 1)
+    rig.step()
+    assert rig.port.starts == {TopicPartition(TOPIC, 0): 7}, "the client needs not ask for itself"
+
+
+def test_a_partition_that_is_answered_late_is_read_again_from_what_is_committed() -> None:
+    """By then the client has asked for itself; what came of it may be from anywhere."""
+    rig = Rig()
+    rig.port.silent = True
+    rig.port.assign(0)
+    rig.step()
+    rig.port.feed(0, 90, 91)
+    rig.step()
+    rig.port.silent = False
+    rig.port.stored[TopicPartition(TOPIC, 0)] = Committed(TOPIC, 0, 90, "")
+    rig.step(2)
+    assert rig.port.seeks == [(TopicPartition(TOPIC, 0), 90)]
+    assert rig.downstream.offsets() == [90, 91], "each once"
+
+
+def test_a_client_that_begins_below_what_is_committed_is_led_back_and_nothing_is_done_twice() -> None:
+    rig = Rig()
+    rig.port.stored[TopicPartition(TOPIC, 0)] = Committed(TOPIC, 0, 7, "")
+    rig.port.assign(0)
+    rig.step()
+    rig.port.feed(0, *range(9))
+    rig.step(2)
+    assert rig.downstream.offsets() == [7, 8]
+    assert rig.port.seeks == [(TopicPartition(TOPIC, 0), 7)]
+    assert rig.port.committed_offset(0) == 7
+    assert [seen.reason for seen in rig.seen if isinstance(seen, events.Trouble)] == [
+        f"{TOPIC}/0 is read on from 7"
+    ]
+
+
+def test_where_the_log_ends_below_what_is_committed_it_is_another_and_read_from_its_beginning() -> None:
+    rig = Rig()
+    rig.loop.watch_logs(lambda _, __: Extent(0, 3))
+    rig.port.stored[TopicPartition(TOPIC, 0)] = Committed(TOPIC, 0, 7, "")
+    rig.port.assign(0)
+    rig.step(2)
+    del rig.port.stored[TopicPartition(TOPIC, 0)]  # as the broker forgets it with the topic
+    rig.port.feed(0, 0, 1, 2)
+    rig.step(2)
+    assert rig.downstream.offsets() == [0, 1, 2]
+    assert rig.port.seeks == []
+
+
 def test_after_its_patience_a_partition_starts_without_a_map() -> None:
     rig = Rig(replace(POLICY, takeover_patience_s=5.0))
     rig.port.silent = True
