@@ -37,8 +37,10 @@ IN_FIVE_MINUTES: Mapping[str, int] = MappingProxyType(
 _CALM_START_S = 6.0
 _CALM_END_S = 8.0
 
-# A message that kills its worker does so a dozen times before it ends as poison, each after a start and a takeover.
+# A message that kills its worker does so a dozen times before it ends as poison, each after a start and a takeover: some
+# minutes, beside what else goes on. In a long run each has its own, in a short one the last two thirds are for it.
 _EARLY = 0.3
+_POISON_TAKES_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def schedule(plan: Plan) -> list[Strike]:
         if fault not in IN_FIVE_MINUTES:
             continue
         count = max(1, round(IN_FIVE_MINUTES[fault] * plan.seconds / 300.0 * plan.intensity))
-        span = (last - first) * (_EARLY if fault == "F21" else 1.0)
+        span = last - first
+        if fault == "F21":
+            span = max(span * _EARLY, span - _POISON_TAKES_S)
         share = span / count
         for number in range(count):
             at = first + (number + rng.random()) * share
