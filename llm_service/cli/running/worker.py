@@ -16,6 +16,7 @@ from loguru import logger
 
 from llm_service import __version__
 from llm_service.cli.exit_codes import ExitCode, exit_code_of
+from llm_service.cli.running.allocator import give_back_regularly, use_few_arenas
 from llm_service.container.inspection import settings_in_force
 from llm_service.container.providers import configured_providers, without_llm
 from llm_service.container.service import Service
@@ -44,6 +45,7 @@ from llm_service.settings import Settings
 
 def run_worker(env_file: Path) -> None:
     """Ends the process."""
+    use_few_arenas()
     try:
         settings = settings_in_force(env_file)
     except SettingsInvalid as error:
@@ -94,8 +96,12 @@ async def _run(settings: Settings, log: Log) -> ExitCode:
     register_gauges(metrics, view, log.dropped)
     server = HttpServer(create_app("llm-service", view, metrics), settings.http.host, settings.http.port)
     _install_signals(service, stop)
-    with uncaught_told(observe, asyncio.get_running_loop()):
-        return await _serve(service, server if settings.http.enabled else None, stop)
+    upkeep = asyncio.create_task(give_back_regularly(service.clock), name="memory")
+    try:
+        with uncaught_told(observe, asyncio.get_running_loop()):
+            return await _serve(service, server if settings.http.enabled else None, stop)
+    finally:
+        upkeep.cancel()
 
 
 async def _serve(service: Service, server: HttpServer | None, stop: asyncio.Event) -> ExitCode:
