@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import resource
 import signal
@@ -22,7 +23,7 @@ _BEYOND_S = 3.0
 _FEW_DESCRIPTORS = 64
 _STARVED_S = 6.0
 # Twelve deaths, each of a process that has started, joined and read what is committed.
-_POISON_WITHIN_S = 180.0
+_POISON_WITHIN_S = 300.0
 # For all workers: each gets its share.
 _LARGE = 24
 _GUESTS_FOR_S = 20.0
@@ -93,9 +94,10 @@ async def come_and_go(scene: Scene, strike: Strike) -> None:
     """F6: a member joins or leaves every 2-5 s."""
     rng = random.Random(strike.seed)
     async with scene.lasting("F6", "a member comes and goes"):
-        left = _GUESTS_FOR_S
+        left, turns = _GUESTS_FOR_S, itertools.count()
         while left > 0:
-            guest = scene.crew.hire(f"guest{strike.number}", False)
+            # A name of its own: whether one was at work before its end is told by it.
+            guest = scene.crew.hire(f"guest{strike.number}-{next(turns)}", False)
             keeper = asyncio.create_task(guest.keep())
             stay = rng.uniform(2.0, 5.0)
             await asyncio.sleep(stay)

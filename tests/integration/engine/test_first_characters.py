@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from llm_service.engine.first_characters import FirstCharacters
 from llm_service.engine.grammar.converter import to_grammar
 from llm_service.engine.order import Order
 from llm_service.engine.sampling import Sampling
 from tests.integration.engine.test_batches import ANY, SCHEMAS, Desk
+
+if TYPE_CHECKING:
+    from llm_service.engine.first_characters import FirstCharacters
 
 EMOJI = "root ::= [\\U0001F600-\\U0001F64F]{8}"
 TOKENS = 24
@@ -28,6 +30,9 @@ class Compared:
         self.size = 0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # The library is an extra, and installed once a test that needs it begins.
+        from llm_service.engine.first_characters import FirstCharacters
+
         quick = FirstCharacters.allowed
 
         def both(
