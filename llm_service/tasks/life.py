@@ -7,7 +7,6 @@ ends in an outcome too; only a stop or a revoke ends without one, and then the d
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import assert_never
 
 from llm_service import events
@@ -172,10 +171,8 @@ class TaskLife:
                 decided = await self._placing.settle(case, decided, digest)
             except DeliveryRevoked:
                 # Perhaps it was said already, and only its offset not committed: whoever reads the message again
-                # here says the same, and asks no provider for it. Its repeats may have another's answer by then.
-                # That it goes round is only sure when it is settled.
-                untold = replace(_finished(case, decided, digest), is_told=False)
-                finished = untold if decided.going is None else None
+                # here says the same, and asks no provider for it. That it goes round is only sure when it is settled.
+                finished = _finished(case, decided, digest) if decided.going is None else None
                 raise
             if decided.going is not None:
                 waiting = OnRetry(case.delivery.run_place, digest, decided.going.round, decided.going.until)

@@ -23,13 +23,6 @@ class Finished:
     succeeded: bool
     status: Record | None
     dead_letter: Record | None
-    is_told: bool = True
-    """Whether that is known to be durable; else its own message alone is answered by it."""
-
-    @property
-    def repeats(self) -> bool:
-        """Whether other messages under its id are held against it."""
-        return self.succeeded and self.is_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +125,9 @@ class DedupWindow:
         self._on_retry.pop(task_id, None)
         finished = self._finished.get(task_id)
         if finished is not None:
-            if finished.place == place or (finished.repeats and finished.digest == digest):
+            if finished.place == place or (finished.succeeded and finished.digest == digest):
                 return Answered(finished)
-            if finished.repeats:
+            if finished.succeeded:
                 return Conflict(finished)
             # After FAILED the same id is a new run: that is how replay and sending again work.
         flight = InFlight(place, digest, asyncio.get_running_loop().create_future())
@@ -142,8 +135,8 @@ class DedupWindow:
         return Claimed(flight)
 
     def finish(self, task_id: str, finished: Finished) -> None:
-        """The task of this id is terminal: those who wait get its outcome, where that is durable."""
-        self._end(task_id, finished if finished.is_told else None)
+        """The task of this id is terminal: those who wait get its outcome."""
+        self._end(task_id, finished)
         self._finished[task_id] = finished
         self._finished.move_to_end(task_id)
         while len(self._finished) > max(self._size, len(self._in_flight)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -222,18 +221,6 @@ async def test_a_revoked_outcome_is_dropped_and_said_when_the_message_comes_agai
     await bench.live(bench.delivery(epoch=2))
     assert [code(outcome) for outcome in bench.settler.outcomes] == ["success"]
     assert len(bench.model.requests) == 1, "it was decided, and the provider is not asked for it again"
-
-
-async def test_a_revoked_outcome_answers_no_repeat_since_another_worker_may_have_answered() -> None:
-    bench = Bench()
-    bench.settler.script = [DeliveryRevoked()]
-    await bench.live(bench.delivery(epoch=1))
-    await bench.live(replace(bench.delivery(epoch=2), offset=9))
-    (outcome,) = bench.settler.outcomes
-    assert outcome.status is not None
-    assert dict(outcome.status.headers)["run"] == b"tasks/0/9", "it has a run of its own"
-    assert len(bench.model.requests) == 2
-    bench.assert_at_rest()
 
 
 @pytest.mark.parametrize(
