@@ -214,6 +214,7 @@ class ConsumerLoop:
                 continue
             if (start := self._logs.begins_behind(message)) is not None:
                 behind[message.place] = start
+            if message.place in behind:  # those from there on come again
                 continue
             if self._logs.is_another(message):
                 self._begin_anew(message.place, message.offset)
