@@ -228,7 +228,7 @@ def test_a_partition_that_is_answered_late_is_read_again_from_what_is_committed(
 
 
 def test_a_client_that_begins_below_what_is_committed_is_led_back_and_nothing_is_done_twice() -> None:
-    rig = Rig()
+    rig = Rig(replace(POLICY, window=20))  # all of it comes in one batch
     rig.port.stored[TopicPartition(TOPIC, 0)] = Committed(TOPIC, 0, 7, "")
     rig.port.assign(0)
     rig.step()
